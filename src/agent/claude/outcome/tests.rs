@@ -1,0 +1,195 @@
+use super::*;
+
+const NOW: &str = "2026-11-20T17:41:18Z";
+
+fn end() -> ProcessEnd {
+    ProcessEnd {
+        exit_code: Some(1),
+        signal: None,
+        stop_sent: false,
+        now: NOW.parse().unwrap(),
+    }
+}
+
+/// The verdict on a run whose only line is an error result with these keys.
+fn failed(keys: &str) -> Verdict {
+    let mut facts = Facts::new(false);
+    facts.line(&format!(
+        r#"{{"type":"result","subtype":"success","is_error":true,{keys}}}"#
+    ));
+    facts.finish(&[], &end())
+}
+
+fn blocked(keys: &str) -> Block {
+    let verdict = failed(keys);
+    assert_eq!(verdict.kind, OutcomeKind::Limited, "{keys}");
+    verdict.report.block.unwrap()
+}
+
+#[test]
+fn troubles_of_the_network_are_told_apart() {
+    for (fine, text, expected) in [
+        (
+            "connection_failed",
+            "API Error: Can't reach the API server (ENOTFOUND)",
+            Trouble::Dns,
+        ),
+        (
+            "connection_failed",
+            "API Error: Couldn't connect through your proxy (ERR_PROXY_TUNNEL)",
+            Trouble::Proxy,
+        ),
+        (
+            "connection_failed",
+            "API Error: Connection to the API was lost (ECONNRESET).",
+            Trouble::Reset,
+        ),
+        (
+            "connection_failed",
+            "API Error: No internet route (ENETUNREACH)",
+            Trouble::Other,
+        ),
+        ("connection_failed", "", Trouble::Other),
+        (
+            "tls_untrusted_ca",
+            "API Error: Unable to connect to API: Self-signed certificate",
+            Trouble::Tls,
+        ),
+        (
+            "stream_idle_timeout",
+            "API Error: Connection lost",
+            Trouble::Silent,
+        ),
+        ("no_response", "Request timed out", Trouble::TimedOut),
+        (
+            "",
+            "API Error: Unable to connect to API: SSL certificate has expired",
+            Trouble::Tls,
+        ),
+        (
+            "",
+            "Request timed out. If the API is slow to answer, …",
+            Trouble::TimedOut,
+        ),
+    ] {
+        let block = blocked(&format!(r#""api_error":"{fine}","result":"{text}""#));
+        assert_eq!(
+            (block.kind, block.trouble),
+            (BlockKind::Network, Some(expected)),
+            "{fine} {text}"
+        );
+    }
+}
+
+#[test]
+fn statuses() {
+    for (status, expected) in [
+        (401, BlockKind::Login),
+        (402, BlockKind::Credit),
+        (403, BlockKind::Login),
+        (407, BlockKind::Network),
+        (408, BlockKind::Network),
+        (429, BlockKind::Throttle),
+        (500, BlockKind::Server),
+        (503, BlockKind::Server),
+        (529, BlockKind::Overload),
+    ] {
+        let block = blocked(&format!(
+            r#""api_error_status":{status},"result":"API Error""#
+        ));
+        assert_eq!(block.kind, expected, "{status}");
+    }
+    for (status, expected) in [
+        (400, OutcomeKind::AgentError),
+        (404, OutcomeKind::ModelUnavailable),
+        (413, OutcomeKind::PromptTooLong),
+        (418, OutcomeKind::AgentError),
+    ] {
+        assert_eq!(
+            failed(&format!(r#""api_error_status":{status}"#)).kind,
+            expected,
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn endings_that_are_no_block() {
+    for (keys, expected) in [
+        (
+            r#""terminal_reason":"aborted_streaming""#,
+            OutcomeKind::NoResult,
+        ),
+        (
+            r#""terminal_reason":"blocking_limit""#,
+            OutcomeKind::PromptTooLong,
+        ),
+        (
+            r#""terminal_reason":"turn_setup_failed""#,
+            OutcomeKind::AgentError,
+        ),
+        (r#""stop_reason":"refusal""#, OutcomeKind::Refused),
+        (
+            r#""api_error":"model_requires_usage_credits""#,
+            OutcomeKind::ModelUnavailable,
+        ),
+        (r#""api_error":"of_tomorrow""#, OutcomeKind::AgentError),
+        (
+            r#""result":"There's an issue with the selected model (x).""#,
+            OutcomeKind::ModelUnavailable,
+        ),
+    ] {
+        assert_eq!(failed(keys).kind, expected, "{keys}");
+    }
+}
+
+#[test]
+fn a_success_must_be_said() {
+    for (line, expected) in [
+        (
+            r#"{"type":"result","is_error":false,"stop_reason":"refusal"}"#,
+            OutcomeKind::Refused,
+        ),
+        (
+            r#"{"type":"result","is_error":false}"#,
+            OutcomeKind::Succeeded,
+        ),
+        (
+            r#"{"type":"result","subtype":"success"}"#,
+            OutcomeKind::AgentError,
+        ),
+        (
+            r#"{"type":"result","is_error":"false"}"#,
+            OutcomeKind::AgentError,
+        ),
+        (
+            r#"{"type":"result","is_error":false,"terminal_reason":"aborted_tools"}"#,
+            OutcomeKind::NoResult,
+        ),
+        (
+            r#"{"type":"result","is_error":false,"terminal_reason":"background_requested"}"#,
+            OutcomeKind::AgentError,
+        ),
+        (r#"{"type":"assistant"}"#, OutcomeKind::NoResult),
+    ] {
+        let mut facts = Facts::new(false);
+        facts.line(line);
+        assert_eq!(facts.finish(&[], &end()).kind, expected, "{line}");
+    }
+}
+
+#[test]
+fn details_are_for_a_person() {
+    let mut facts = Facts::new(false);
+    facts.line(r#"{"type":"system","subtype":"api_retry","error_status":529}"#);
+    assert_eq!(
+        facts.finish(&[], &end()).detail,
+        "ended while a request was tried again (status 529, 1 retries)"
+    );
+    let errors = ["first".to_owned(), "error: unknown option '--x'".to_owned()];
+    assert_eq!(Facts::new(false).finish(&errors, &end()).detail, errors[1]);
+    assert_eq!(
+        Facts::new(false).finish(&[], &end()).detail,
+        "exited with code 1 without a result"
+    );
+}

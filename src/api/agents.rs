@@ -1,0 +1,194 @@
+//! From what the wire said of an agent to a prompt in which nothing is left open.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::error::{ApiError, ApiResult};
+use super::wire::NewPrompt;
+use crate::agent::claude::command_line;
+use crate::agent::claude::{CommandLine, Reader};
+use crate::config::Settings;
+use crate::supervisor::Handle;
+use crate::task::{Command, ModelFrom, Prompt, TaskType};
+
+/// Longest key of a lane (as of every exclusive key), in characters.
+const LANE_MAX_CHARS: usize = 200;
+
+/// The command and the type of a submission.
+///
+/// # Errors
+/// Neither a command nor a prompt, or both.
+pub(super) fn command(
+    settings: &Settings,
+    command: Option<Command>,
+    prompt: Option<NewPrompt>,
+    task_type: Option<TaskType>,
+) -> ApiResult<(Command, TaskType)> {
+    match (command, prompt) {
+        (Some(_), Some(_)) => Err(ApiError::bad(
+            "command and prompt: give one of them".to_owned(),
+        )),
+        (None, None) => Err(ApiError::bad(
+            "command: is missing (a line, an array of words, or a prompt for an agent)".to_owned(),
+        )),
+        (Some(command), None) => match driven(settings, &command, task_type)? {
+            Some((prompt, task_type)) => Ok((Command::Prompt(Box::new(prompt)), task_type)),
+            None => Ok((command, task_type.unwrap_or_default())),
+        },
+        (None, Some(new)) => {
+            let task_type = task_type.unwrap_or(if new.chunks.is_empty() {
+                TaskType::MediumContext
+            } else {
+                TaskType::HeavyContext
+            });
+            let prompt = filled_in(settings, new, task_type)?;
+            Ok((Command::Prompt(Box::new(prompt)), task_type))
+        }
+    }
+}
+
+fn filled_in(settings: &Settings, new: NewPrompt, task_type: TaskType) -> ApiResult<Prompt> {
+    if !new.chunks.is_empty() && task_type != TaskType::HeavyContext {
+        return Err(ApiError::bad(
+            "chunks: only a task of type heavy_context works through chunks".to_owned(),
+        ));
+    }
+    let agent = new
+        .agent
+        .unwrap_or_else(|| Prompt::DEFAULT_AGENT.to_owned());
+    let setting = if agent == Prompt::DEFAULT_AGENT {
+        model_for(settings, task_type)
+    } else {
+        None
+    };
+    let model_from = match (&new.model, &setting) {
+        (Some(_), _) => ModelFrom::Submitter,
+        (None, Some(_)) => ModelFrom::Setting,
+        (None, None) => ModelFrom::Agent,
+    };
+    let account = new
+        .account
+        .unwrap_or_else(|| Prompt::DEFAULT_ACCOUNT.to_owned());
+    Ok(Prompt {
+        model: new.model.or(setting),
+        model_from,
+        chunks: new.chunks,
+        args: new.args,
+        budget_micro_usd: new.budget_micro_usd,
+        ..Prompt::of(new.text, agent, account)
+    })
+}
+
+/// A command line of Claude Code as its user wrote it, to be driven as a prompt is; `None` for any other command, and for
+/// what is no run of the agent (`claude --version`).
+fn driven(
+    settings: &Settings,
+    command: &Command,
+    task_type: Option<TaskType>,
+) -> ApiResult<Option<(Prompt, TaskType)>> {
+    let read = match command {
+        Command::Line(line) => command_line::read_shell(line),
+        Command::Argv(argv) => command_line::read_argv(argv),
+        Command::Prompt(_) => return Ok(None),
+    };
+    let line = match read {
+        Ok(Reader::Driven(line)) => line,
+        Ok(Reader::Plain { .. } | Reader::Other) => return Ok(None),
+        Err(error) => return Err(ApiError::bad(format!("command: {error}"))),
+    };
+    let Some(text) = line.prompt.clone() else {
+        return Err(ApiError::bad("command: asks the agent nothing".to_owned()));
+    };
+    if line.session.is_some() || line.resume.is_some() {
+        return Err(ApiError::bad(
+            "command: --session-id and --resume: auto-claude keeps the agent's sessions itself; leave them out"
+                .to_owned(),
+        ));
+    }
+    let task_type = task_type.unwrap_or(TaskType::MediumContext);
+    let new = NewPrompt {
+        text,
+        agent: None,
+        account: None,
+        model: line.options.model.clone(),
+        chunks: Vec::new(),
+        args: arguments(&line),
+        budget_micro_usd: line.options.max_budget_micro_usd,
+    };
+    let mut prompt = filled_in(settings, new, task_type)?;
+    prompt.program = Some(line.program.clone()).filter(|program| program.contains('/'));
+    prompt.added = line.added;
+    Ok(Some((prompt, task_type)))
+}
+
+/// What of a command line is handed on as it was written: what stands there goes before the settings.
+fn arguments(line: &CommandLine) -> Vec<String> {
+    let options = &line.options;
+    let mut args = Vec::new();
+    if let Some(mode) = options.permission_mode {
+        args.extend(["--permission-mode".to_owned(), mode.name().to_owned()]);
+    }
+    if let Some(turns) = options.max_turns {
+        args.extend(["--max-turns".to_owned(), turns.to_string()]);
+    }
+    args.extend(options.extra_args.clone());
+    if !options.allowed_tools.is_empty() {
+        args.push("--allowedTools".to_owned());
+        args.extend(options.allowed_tools.clone());
+    }
+    args
+}
+
+/// The model that the settings give a type of task.
+fn model_for(settings: &Settings, task_type: TaskType) -> Option<String> {
+    let model = match task_type {
+        TaskType::Lightweight => &settings.model_lightweight,
+        TaskType::MediumContext => &settings.model_medium_context,
+        TaskType::HeavyContext => &settings.model_heavy_context,
+    };
+    Some(model.clone()).filter(|model| !model.is_empty())
+}
+
+/// The lane of a directory: one task of an agent at a time works in it. A path too long for a key shares its lane with those
+/// that end alike.
+pub(super) fn lane_of(cwd: &Path) -> String {
+    const PREFIX: &str = "dir:";
+    let path: String = cwd
+        .to_string_lossy()
+        .chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect();
+    let surplus = (path.chars().count() + PREFIX.len()).saturating_sub(LANE_MAX_CHARS);
+    let kept: String = path.chars().skip(surplus).collect();
+    format!("{PREFIX}{kept}")
+}
+
+/// Whether the agent can be asked this: its program, its account, its command line.
+///
+/// # Errors
+/// What cannot be, in one sentence.
+pub(super) async fn check(
+    handle: &Handle,
+    prompt: &Prompt,
+    env: &BTreeMap<String, String>,
+) -> ApiResult<()> {
+    crate::supervisor::agents::check(&handle.settings(), prompt, env).map_err(ApiError::bad)?;
+    if prompt.account == Prompt::DEFAULT_ACCOUNT {
+        return Ok(());
+    }
+    let accounts = handle.query(|reader| reader.accounts()).await?;
+    let of_agent = || accounts.iter().filter(|row| row.agent == prompt.agent);
+    if of_agent().any(|row| row.name == prompt.account) {
+        return Ok(());
+    }
+    let names: Vec<&str> = of_agent().map(|row| row.name.as_str()).collect();
+    let known = if names.is_empty() {
+        "none was added: taskctl account add".to_owned()
+    } else {
+        format!("known are {}", names.join(", "))
+    };
+    Err(ApiError::bad(format!(
+        "account: {} has no account named {:?} ({known})",
+        prompt.agent, prompt.account
+    )))
+}

@@ -1,0 +1,98 @@
+//! What a running agent has said that concerns its account, as its worker writes it into the record.
+//!
+//! An early hint and nothing more: the report that comes with the end says all of it again.
+
+use std::time::Duration;
+
+use tokio::time::{Interval, MissedTickBehavior};
+
+use crate::attempt::record::Record;
+use crate::task::Report;
+
+/// The record of an agent that nobody knows to be served yet is looked at this often: others may wait for it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What of one attempt was told.
+#[derive(Debug)]
+pub(super) struct News {
+    looks: Option<Interval>,
+    told: Report,
+}
+
+impl News {
+    /// Nothing told yet. Of a plain command there is nothing to tell.
+    pub(super) fn new(is_agent: bool) -> Self {
+        let looks = is_agent.then(|| {
+            let mut looks = tokio::time::interval(LOOK_EVERY);
+            looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            looks.reset();
+            looks
+        });
+        Self {
+            looks,
+            told: Report::default(),
+        }
+    }
+
+    /// Waits until it is time to look; for ever, once it is known that the agent is served.
+    pub(super) async fn due(&mut self) {
+        match &mut self.looks {
+            Some(looks) if !self.told.served => drop(looks.tick().await),
+            Some(_) | None => std::future::pending().await,
+        }
+    }
+
+    /// What the record says that was not told yet. Nothing once it has the end.
+    pub(super) fn take(&mut self, record: &Record) -> Option<Box<Report>> {
+        self.looks.as_ref()?;
+        let report = record.report.value()?;
+        let is_known = report.served == self.told.served
+            && report.overage == self.told.overage
+            && report.windows == self.told.windows;
+        if is_known || record.exit.value().is_some() {
+            return None;
+        }
+        self.told.clone_from(report);
+        Some(Box::new(report.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::record::{Exit, RECORD_BYTES, Read};
+    use crate::task::{Outcome, OutcomeKind, Timestamp};
+
+    fn record(report: Report) -> Record {
+        Record {
+            report: Read::Value(report),
+            ..Record::decode(&[0; RECORD_BYTES])
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_new_is_told_once_and_the_end_tells_itself() {
+        let served = Report {
+            served: true,
+            ..Report::default()
+        };
+        let mut news = News::new(true);
+        assert_eq!(news.take(&Record::decode(&[0; RECORD_BYTES])), None);
+        assert_eq!(news.take(&record(Report::default())), None);
+        assert_eq!(news.take(&record(served.clone())).as_deref(), Some(&served));
+        assert_eq!(news.take(&record(served.clone())), None);
+        let paid = Report {
+            overage: true,
+            ..served.clone()
+        };
+        let mut ended = record(paid.clone());
+        ended.exit = Read::Value(Exit {
+            outcome: Outcome::of(OutcomeKind::Succeeded),
+            ended_at: Timestamp::from_ms(1),
+            output_bytes: 0,
+        });
+        assert_eq!(news.take(&ended), None);
+        assert_eq!(news.take(&record(paid.clone())).as_deref(), Some(&paid));
+        assert_eq!(News::new(false).take(&record(served)), None);
+    }
+}

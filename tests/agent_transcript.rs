@@ -1,0 +1,152 @@
+//! An agent's stream in words.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::path::{Path, PathBuf};
+
+use auto_claude::agent::Transcript;
+use auto_claude::agent::rules::Rules;
+use proptest::prelude::*;
+
+fn fixture(name: &str) -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let path = root.join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn described(name: &str) -> Transcript {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/agents");
+    let text = std::fs::read_to_string(root.join(format!("{name}.toml"))).unwrap();
+    Transcript::of_described(&Rules::from_toml(&text).unwrap())
+}
+
+fn words(mut transcript: Transcript, bytes: &[u8]) -> String {
+    let mut out = String::new();
+    transcript.push(bytes, &mut out);
+    transcript.end(&mut out);
+    out
+}
+
+fn claude(name: &str) -> String {
+    let bytes = fixture(&format!("claude-streams/{name}.jsonl"));
+    words(Transcript::of_claude(), &bytes)
+}
+
+#[test]
+fn what_claude_code_says_and_does_and_how_it_ended() {
+    let said = claude("tool_use");
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with("[claude-opus-5-5, session "), "{said}");
+    assert!(
+        lines.iter().any(|line| line.starts_with("> Bash ")),
+        "{said}"
+    );
+    assert!(lines.iter().any(|line| line.starts_with("| ")), "{said}");
+    assert!(
+        lines.last().unwrap().starts_with("[done: 2 turns"),
+        "{said}"
+    );
+
+    let said = claude("tool_use_denied");
+    assert!(said.contains(" was denied: "), "{said}");
+    assert!(said.contains("tool calls denied]"), "{said}");
+
+    let said = claude("e429");
+    assert!(
+        said.contains("[a request failed (rate_limit 429) and is tried again, 1 of 10, in 0.6 s]"),
+        "{said}"
+    );
+    assert!(
+        said.trim_end()
+            .lines()
+            .last()
+            .unwrap()
+            .starts_with("[failed: API Error"),
+        "{said}"
+    );
+
+    let said = claude("unified_midtask");
+    assert!(said.contains("[five_hour: rejected"), "{said}");
+    assert!(
+        said.contains("[failed: You've hit your 5-hour limit"),
+        "{said}"
+    );
+}
+
+#[test]
+fn described_agents_say_the_same_thing() {
+    for agent in ["codex", "gemini", "opencode", "qwen"] {
+        let bytes = fixture(&format!("agent-streams/{agent}/text.jsonl"));
+        let said = words(described(agent), &bytes);
+        assert_eq!(said, "Hello from the stand-in.\n[done]\n", "{agent}");
+        let bytes = fixture(&format!("agent-streams/{agent}/e401.jsonl"));
+        let said = words(described(agent), &bytes);
+        // Qwen calls it a success; what it says shows that it is none.
+        assert!(
+            said.contains("[failed: ") || said.contains("API Error"),
+            "{agent}: {said}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_event_is_shown_as_it_is_without_control_characters() {
+    let said = words(Transcript::of_claude(), b"npm warn\x1b[31m old\n{\"type\":\"result\",\"is_error\":false,\"result\":\"a\\u001b]0;x\\u0007b\"}");
+    assert_eq!(said, "npm warn[31m old\na]0;xb\n[done: turns unknown]\n");
+}
+
+/// Every recorded stream of Claude Code.
+fn streams() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/claude-streams");
+    let entries = std::fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> = entries
+        .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn every_recorded_stream_gives_words_and_they_end_with_its_end() {
+    for path in streams() {
+        let bytes = std::fs::read(&path).unwrap();
+        let said = words(Transcript::of_claude(), &bytes);
+        let has_result = String::from_utf8_lossy(&bytes).contains("\"type\":\"result\"");
+        let last = said.lines().last().unwrap_or_default();
+        assert_eq!(
+            last.starts_with("[done") || last.starts_with("[failed"),
+            has_result,
+            "{}: {said}",
+            path.display()
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_pieces_do_not_matter_and_nothing_controls_the_terminal(
+        which in 0..streams().len(),
+        cuts in proptest::collection::vec(0.0..1.0, 0..12),
+        noise in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let mut bytes = std::fs::read(&streams()[which]).unwrap();
+        let at = |cut: f64, len: usize| (cut * len as f64) as usize;
+        let place = cuts.first().map_or(0, |cut| at(*cut, bytes.len()));
+        bytes.splice(place..place, noise);
+        let whole = words(Transcript::of_claude(), &bytes);
+        prop_assert!(whole.chars().all(|letter| !letter.is_control() || "\n\t".contains(letter)));
+        let mut places: Vec<usize> = cuts.iter().map(|cut| at(*cut, bytes.len())).collect();
+        places.sort_unstable();
+        let mut transcript = Transcript::of_claude();
+        let (mut said, mut from) = (String::new(), 0);
+        for place in places {
+            transcript.push(&bytes[from..place], &mut said);
+            from = place;
+        }
+        transcript.push(&bytes[from..], &mut said);
+        transcript.end(&mut said);
+        prop_assert_eq!(said, whole);
+    }
+}

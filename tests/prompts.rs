@@ -1,0 +1,189 @@
+//! Prompts that cannot be asked are refused with one clear line before anything starts.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on stops, and says where"
+)]
+
+mod common;
+
+use common::World;
+use serde_json::{Value, json};
+
+/// A program that is there, to stand for an agent's that is never started.
+const SOME_PROGRAM: &str = "/bin/true";
+
+fn world() -> World {
+    let mut world = World::new(&format!("claude_cli_command = {SOME_PROGRAM:?}"));
+    world.start();
+    world
+}
+
+/// Submits, and must be refused; the message.
+fn refused(world: &World, task: Value) -> String {
+    let mut whole = json!({"name": "n", "cwd": "/tmp"});
+    for (field, value) in task.as_object().unwrap() {
+        whole[field] = value.clone();
+    }
+    let (status, body) = world.request("POST", "/tasks", Some(&whole)).unwrap();
+    assert_eq!(
+        (status, &body["code"]),
+        (400, &json!("bad_request")),
+        "{body}"
+    );
+    body["message"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_an_agent_cannot_be_asked_is_refused() {
+    let world = world();
+    let long = "x".repeat(1024 * 1024 + 1);
+    let cases = [
+        (json!({}), "command: is missing"),
+        (
+            json!({"command": "true", "prompt": {"text": "hi"}}),
+            "give one of them",
+        ),
+        (json!({"prompt": {"text": "  "}}), "prompt: is empty"),
+        (json!({"prompt": {"text": long}}), "1048577"),
+        (json!({"prompt": {"text": "a\u{0}b"}}), "NUL"),
+        (
+            json!({"prompt": {"text": "hi", "agent": "clude"}}),
+            "there is no agent named",
+        ),
+        (
+            json!({"prompt": {"text": "hi", "agent": "../x"}}),
+            "agent: ",
+        ),
+        (
+            json!({"prompt": {"text": "hi", "account": "work"}}),
+            "no account named",
+        ),
+        (
+            json!({"prompt": {"text": "hi", "account": "a/b"}}),
+            "account: ",
+        ),
+        (
+            json!({"prompt": {"text": "hi", "model": "--help"}}),
+            "model: ",
+        ),
+        (
+            json!({"prompt": {"text": "hi", "args": ["--resume", "x"]}}),
+            "--resume",
+        ),
+        (
+            json!({"prompt": {"text": "hi", "chunks": ["a"]}}),
+            "{chunk}",
+        ),
+        (
+            json!({"prompt": {"text": "{chunk}", "chunks": ["a"]}, "type": "lightweight"}),
+            "heavy_context",
+        ),
+        (json!({"prompt": {"text": "hi", "budget": 3}}), "budget"),
+        (json!({"command": "claude -p"}), "command: "),
+        (
+            json!({"command": ["claude", "-p", "hi", "--resume", "1e0ee16a-a9e2-492e-a1c6-2fc3641dd333"]}),
+            "sessions",
+        ),
+    ];
+    for (task, part) in cases {
+        let message = refused(&world, task.clone());
+        assert!(message.contains(part), "{task}: {message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+    assert_eq!(
+        world.ask("GET", "/tasks", None)["tasks"],
+        json!([]),
+        "nothing was half done"
+    );
+}
+
+#[test]
+fn an_agent_that_is_not_installed_is_told_at_the_submission() {
+    let mut world = World::new("claude_cli_command = \"/nonexistent/claude\"");
+    world.start();
+    let message = refused(&world, json!({"prompt": {"text": "hi"}}));
+    assert!(
+        message.contains("/nonexistent/claude") && message.contains("does not exist"),
+        "{message}"
+    );
+}
+
+#[test]
+fn prompt_files_are_read_whole_or_not_at_all() {
+    let world = world();
+    let file = world.dir().join("prompt.md");
+    let create = |text: &[u8]| {
+        std::fs::write(&file, text).unwrap();
+        let given = format!("@{}", file.display());
+        world.taskctl(&["task", "create", "p", "--json", "--prompt", &given])
+    };
+    for (text, part) in [
+        (vec![b'x'; 1024 * 1024 + 1], "longer than 1048576 bytes"),
+        (vec![b'a', 0xff], "not UTF-8 (from byte 1 on)"),
+    ] {
+        let output = create(&text);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.code() == Some(2) && said.contains(part),
+            "{output:?}"
+        );
+    }
+    let output = create(b" \n");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && said.contains("prompt: is empty"),
+        "{output:?}"
+    );
+    let output = create(b"do this\n");
+    assert!(output.status.success(), "{output:?}");
+    let task: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(task["command"]["prompt"], "do this");
+    assert_eq!(
+        (&task["type"], &task["agent"]["model_from"]),
+        (&json!("medium_context"), &json!("agent"))
+    );
+    assert!(
+        task["exclusive"].as_str().unwrap().starts_with("dir:/"),
+        "{task}"
+    );
+}
+
+#[test]
+fn limits_and_accounts_can_be_steered_by_hand() {
+    let world = world();
+    let run = |arguments: &[&str]| {
+        let output = world.taskctl(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&["account", "add", "work", "--config-dir", "/srv/work"]);
+    run(&["limits", "set", "work", "--until", "+2h"]);
+    let shown = run(&["limits"]);
+    assert!(
+        shown.contains("claude/work  closed") && shown.contains("closed by a person"),
+        "{shown}"
+    );
+    // Nothing starts on it meanwhile.
+    let held = json!({"name": "held", "cwd": "/tmp", "prompt": {"text": "hi", "account": "work"}});
+    let id = world.submit_with(held);
+    let free = world.submit("free", "true");
+    world.wait_final(&free);
+    assert_eq!(world.task(&id)["attempt"], 0);
+    let refused = world.taskctl(&["account", "remove", "work"]);
+    assert!(
+        !refused.status.success(),
+        "an account that a task needs stays"
+    );
+    run(&["limits", "clear", "work"]);
+    // The stand-in for the agent says nothing, so it ends without a result: no success, whatever its exit code.
+    let task = world.wait_for("it has run", |world| {
+        let task = world.task(&id);
+        (task["outcome"]["kind"] == "no_result").then_some(task)
+    });
+    assert_ne!(task["state"], "completed");
+    world.act("cancel", &[&id]);
+    world.wait_final(&id);
+    run(&["account", "remove", "work"]);
+    assert!(run(&["account", "list", "--json"]).trim() == "[]");
+}

@@ -1,0 +1,289 @@
+//! Opening: what is refused stays as it is, byte for byte; what is ours opens as it was.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod store_support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use auto_claude::store::{OpenError, OpenOptions, Store, backup, check};
+use auto_claude::task::State;
+use rusqlite::Connection;
+use store_support::{assert_refused, at, closed, damage, fill, id, open, options};
+
+#[test]
+fn a_new_database_is_private_and_has_a_reserve() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    for name in [
+        "tasks.db",
+        "tasks.db-wal",
+        "tasks.db-shm",
+        "tasks.db.reserve",
+    ] {
+        let mode = fs::metadata(directory.path().join(name))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    assert_eq!(
+        fs::metadata(directory.path().join("tasks.db.reserve"))
+            .unwrap()
+            .len(),
+        64 * 1024
+    );
+    assert!(store.release_reserve().unwrap());
+    assert!(!store.release_reserve().unwrap(), "there is none left");
+    store.restore_reserve().unwrap();
+    assert!(directory.path().join("tasks.db.reserve").exists());
+    assert_eq!(
+        store.reader().unwrap().meta("created_at").unwrap(),
+        Some(at(0).to_string())
+    );
+}
+
+#[test]
+fn settings_of_the_connection_hold() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    let conn = Connection::open(options(directory.path()).path).unwrap();
+    let text = |name: &str| {
+        conn.pragma_query_value(None, name, |row| row.get::<_, String>(0))
+            .unwrap()
+    };
+    let number = |name: &str| {
+        conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0))
+            .unwrap()
+    };
+    assert_eq!(text("journal_mode"), "wal");
+    assert_eq!(number("application_id"), 0x6163_6c64);
+    assert_eq!(number("user_version"), 2);
+    let loose: i64 = conn
+        .query_row("SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict = 0 AND name NOT LIKE 'sqlite_%'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(loose, 0, "every table is STRICT");
+}
+
+#[test]
+fn what_is_no_database_of_ours_is_refused_untouched() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = options(directory.path()).path;
+
+    fs::write(&path, "dear diary\n".repeat(1_000)).unwrap();
+    assert!(matches!(
+        assert_refused(directory.path()),
+        OpenError::NotADatabase { .. }
+    ));
+
+    fs::remove_file(&path).unwrap();
+    let foreign = Connection::open(&path).unwrap();
+    foreign
+        .execute_batch("CREATE TABLE t (x); PRAGMA application_id = 7")
+        .unwrap();
+    drop(foreign);
+    assert!(matches!(
+        assert_refused(directory.path()),
+        OpenError::Foreign {
+            application_id: 7,
+            ..
+        }
+    ));
+
+    fs::remove_file(&path).unwrap();
+    let foreign = Connection::open(&path).unwrap();
+    foreign
+        .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)")
+        .unwrap();
+    // Everything of it is still in its log.
+    let log = fs::read(directory.path().join("tasks.db-wal")).unwrap();
+    let main = fs::read(&path).unwrap();
+    drop(foreign);
+    fs::write(&path, main).unwrap();
+    fs::write(directory.path().join("tasks.db-wal"), log).unwrap();
+    assert!(matches!(
+        assert_refused(directory.path()),
+        OpenError::Foreign {
+            application_id: 0,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_newer_schema_is_refused_untouched() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = closed(directory.path(), 4);
+    let conn = Connection::open(&path).unwrap();
+    conn.pragma_update(None, "user_version", 99).unwrap();
+    drop(conn);
+    let error = assert_refused(directory.path());
+    assert!(
+        matches!(
+            error,
+            OpenError::Newer {
+                found: 99,
+                known: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(error.to_string().contains("schema 99"), "{error}");
+}
+
+#[test]
+fn a_damaged_structure_is_refused_untouched() {
+    const PAGE: usize = 4096;
+    let directory = tempfile::tempdir().unwrap();
+    let path = closed(directory.path(), 300);
+    let sound = fs::read(&path).unwrap();
+    assert!(sound.len() > 40 * PAGE);
+
+    fs::write(&path, &sound[..sound.len() / 2]).unwrap();
+    assert!(
+        matches!(assert_refused(directory.path()), OpenError::Corrupt { .. }),
+        "truncated"
+    );
+
+    for page in [1, 5, 12, 30] {
+        let mut bytes = sound.clone();
+        bytes[page * PAGE..(page + 1) * PAGE].fill(0xa5);
+        fs::write(&path, &bytes).unwrap();
+        assert!(
+            matches!(assert_refused(directory.path()), OpenError::Corrupt { .. }),
+            "page {page} overwritten"
+        );
+    }
+
+    let mut bytes = sound.clone();
+    bytes[..16].fill(b'x');
+    fs::write(&path, &bytes).unwrap();
+    assert!(
+        matches!(
+            assert_refused(directory.path()),
+            OpenError::NotADatabase { .. }
+        ),
+        "header overwritten"
+    );
+
+    fs::write(&path, &sound).unwrap();
+    drop(open(directory.path()));
+}
+
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = options(directory.path()).path;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+    let refused = || Store::open(&options(directory.path()), at(0)).unwrap_err();
+    let is =
+        |error: OpenError, name| matches!(error, OpenError::NotAFile { kind, .. } if kind == name);
+    assert!(is(refused(), "a named pipe"));
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(is(refused(), "a directory"));
+}
+
+#[test]
+fn a_database_that_lacks_a_part_of_its_schema_is_refused_untouched() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = closed(directory.path(), 4);
+    let sound = fs::read(&path).unwrap();
+    for (sql, name) in [
+        ("DROP TABLE journal", "table \"journal\""),
+        ("DROP TABLE waits", "table \"waits\""),
+        ("DROP INDEX tasks_slot", "index \"tasks_slot\""),
+        ("DROP TRIGGER count_update", "trigger \"count_update\""),
+        (
+            "DROP INDEX tasks_slot; CREATE INDEX tasks_slot ON tasks (slot)",
+            "index \"tasks_slot\"",
+        ),
+        ("PRAGMA user_version = 0", "user_version"),
+    ] {
+        fs::write(&path, &sound).unwrap();
+        damage(&path, sql);
+        let error = assert_refused(directory.path());
+        assert!(matches!(error, OpenError::Corrupt { .. }), "{sql}: {error}");
+        let said = error.to_string();
+        assert!(said.contains(name) && !said.contains('\n'), "{sql}: {said}");
+        check(&path, &mut |_| {}).expect_err("a check says so, too");
+    }
+    // What somebody added is none of our business.
+    fs::write(&path, &sound).unwrap();
+    damage(&path, "CREATE TABLE mine (x); ANALYZE");
+    drop(open(directory.path()));
+}
+
+#[test]
+fn another_vfs_can_be_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let vfs = |name: &str| OpenOptions {
+        vfs: Some(String::from(name)),
+        ..options(directory.path())
+    };
+    let mut store = Store::open(&vfs("unix-excl"), at(0)).unwrap();
+    fill(&mut store, 4);
+    drop(store);
+    assert!(
+        check(&options(directory.path()).path, &mut |_| {})
+            .unwrap()
+            .is_sound()
+    );
+    let error = Store::open(&vfs("nowhere"), at(0)).unwrap_err();
+    assert!(matches!(error, OpenError::Store { .. }), "{error:?}");
+}
+
+#[test]
+fn a_missing_directory_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let error = Store::open(&options(&directory.path().join("nowhere")), at(0)).unwrap_err();
+    assert!(
+        matches!(&error, OpenError::File { path, .. } if path.ends_with("nowhere")),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_database_of_schema_1_opens() {
+    let directory = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store/schema_1.db");
+    fs::copy(fixture, options(directory.path()).path).unwrap();
+    let store = open(directory.path());
+    assert!(store.set_aside().is_empty());
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.counts().unwrap().of(State::Pending), 4);
+    assert_eq!(reader.counts().unwrap().of(State::Processing), 1);
+    assert_eq!(
+        reader.task(&id(0)).unwrap().unwrap().life.state,
+        State::Completed
+    );
+    assert_eq!(reader.journal(&id(0)).unwrap().len(), 3);
+    drop((store, reader));
+    assert!(
+        check(&options(directory.path()).path, &mut |_| {})
+            .unwrap()
+            .is_sound()
+    );
+}
+
+/// Writes the fixture of the newest schema; run by hand, once, when a schema is released:
+/// `cargo test --test store_open tool_ -- --ignored`.
+#[test]
+#[ignore = "tool: writes a fixture into the source tree"]
+fn tool_write_the_fixture_of_the_newest_schema() {
+    let directory = tempfile::tempdir().unwrap();
+    closed(directory.path(), 6);
+    let version: u32 = Connection::open(options(directory.path()).path)
+        .unwrap()
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("tests/fixtures/store/schema_{version}.db"));
+    assert!(
+        !fixture.exists(),
+        "a released schema's fixture is never written again: {fixture:?}"
+    );
+    backup(&options(directory.path()), &fixture, &mut |_| {}).unwrap();
+}
