@@ -19,7 +19,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use auto_claude::store::{OpenOptions, Reader, Store, StoreError, SubmitError, check};
+use auto_claude::store::{OpenError, OpenOptions, Reader, Store, StoreError, SubmitError, check};
 use auto_claude::task::{Actor, TaskId};
 use disk::Disk;
 use store_support::{at, claimed, completed, id, new, options};
@@ -313,6 +313,41 @@ fn power_loss_keeps_what_was_acknowledged() {
         disk.mount();
         assert_kept(&state, &known, &format!("round {round}"));
     }
+}
+
+#[test]
+fn a_store_that_is_opened_on_a_full_disk_finds_room_in_its_reserve() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = match Disk::tmpfs(&mount_point(directory.path()), "3m") {
+        Ok(disk) => disk,
+        Err(error) => {
+            println!("SKIPPED: no disk was filled: {error}");
+            return;
+        }
+    };
+    let options = OpenOptions {
+        reserve_bytes: 256 * 1024,
+        ..OpenOptions::at(disk.point().join("tasks.db"))
+    };
+    let mut store = Store::open(&options, at(0)).unwrap();
+    let mut batch = store.batch().unwrap();
+    let submitted = batch.step(|tx| tx.submit(&new(0), at(0), Actor::User(1000)));
+    let task = submitted.unwrap().into_task();
+    batch.commit().unwrap();
+    drop(store);
+    let filler = disk.fill("filler");
+
+    let error = Store::open(&options, at(1)).unwrap_err();
+    assert!(
+        matches!(&error, OpenError::Store { source, .. } if source.is_disk_full()),
+        "{error:?}"
+    );
+    Store::give_up_reserve(&options).unwrap();
+    // Nothing to give up is no failure.
+    Store::give_up_reserve(&options).unwrap();
+    let store = Store::open(&options, at(2)).unwrap();
+    assert!(store.reader().unwrap().task(&task.id).unwrap().is_some());
+    std::fs::remove_file(filler).unwrap();
 }
 
 #[test]

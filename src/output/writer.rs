@@ -18,6 +18,9 @@ const MERGE_MS: i64 = 100;
 const RUN_MAX_BYTES: u32 = 1 << 30;
 /// After files could not be opened, the next try waits this long.
 const REOPEN_MS: i64 = 100;
+/// After the disk was found full, the next try waits this long: space that comes back goes first to what cannot do without
+/// it, the database, and not to the output that fills the disk.
+const FULL_DISK_MS: i64 = 500;
 
 /// The output of one attempt. Files are made at the first byte; an attempt without output leaves none.
 #[derive(Debug)]
@@ -26,19 +29,35 @@ pub struct Writer {
     generation: u32,
     max_bytes: u64,
     files: Option<Files>,
-    /// The files could not be opened.
-    unopened: Option<Unopened>,
+    /// Writing or opening failed, and is not tried for a while.
+    resting: Option<Resting>,
     seen: u64,
     kept: u64,
     lost: Lost,
     tail: Option<Tail>,
 }
 
-/// Files that could not be opened: why, and the time before which they are not tried again.
+/// Why nothing is written for a while, and from when to when.
 #[derive(Debug)]
-struct Unopened {
-    reopen_at_ms: i64,
+struct Resting {
+    from_ms: i64,
+    until_ms: i64,
     why: String,
+}
+
+impl Resting {
+    fn new(now: Timestamp, pause_ms: i64, why: &io::Error) -> Self {
+        Self {
+            from_ms: now.as_ms(),
+            until_ms: now.as_ms().saturating_add(pause_ms),
+            why: why.to_string(),
+        }
+    }
+
+    /// A clock that was set back ends it, too: it would last for as long as the clock was wrong.
+    const fn is_over(&self, now: Timestamp) -> bool {
+        now.as_ms() >= self.until_ms || now.as_ms() < self.from_ms
+    }
 }
 
 #[derive(Debug)]
@@ -78,7 +97,7 @@ impl Writer {
             generation,
             max_bytes,
             files: None,
-            unopened: None,
+            resting: None,
             seen: 0,
             kept: 0,
             lost: Lost::default(),
@@ -135,6 +154,8 @@ impl Writer {
 
     /// The attempt is over: writes the kept end of an output that went beyond its limit, and what was lost.
     pub fn finish(&mut self, now: Timestamp) {
+        // There is no later try.
+        self.resting = None;
         if let Some(tail) = self.tail.take() {
             let dropped = tail.dropped();
             if dropped > 0 {
@@ -206,31 +227,39 @@ impl Writer {
                     written += count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err((written, error)),
+                Err(error) => {
+                    if is_full(&error) {
+                        self.resting = Some(Resting::new(now, FULL_DISK_MS, &error));
+                    }
+                    return Err((written, error));
+                }
             }
         }
         Ok(())
     }
 
     fn open(&mut self, now: Timestamp) -> io::Result<&mut Files> {
+        if let Some(resting) = &self.resting
+            && !resting.is_over(now)
+        {
+            return Err(io::Error::other(resting.why.clone()));
+        }
         let files = match self.files.take() {
             Some(files) => files,
-            None => {
-                if let Some(unopened) = &self.unopened
-                    && now.as_ms() < unopened.reopen_at_ms
-                {
-                    return Err(io::Error::other(unopened.why.clone()));
-                }
-                Files::open(&self.dir, self.generation, now).inspect_err(|error| {
-                    self.unopened = Some(Unopened {
-                        reopen_at_ms: now.as_ms().saturating_add(REOPEN_MS),
-                        why: error.to_string(),
-                    });
-                })?
-            }
+            None => Files::open(&self.dir, self.generation, now).inspect_err(|error| {
+                self.resting = Some(Resting::new(now, REOPEN_MS, error));
+            })?,
         };
+        self.resting = None;
         Ok(self.files.insert(files))
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 impl Files {

@@ -50,6 +50,14 @@ impl Store {
         })
     }
 
+    /// For an [`Self::open`] that found the disk full: gives up the reserve, so that the next try may find space.
+    ///
+    /// # Errors
+    /// When the reserve cannot be removed.
+    pub fn give_up_reserve(options: &OpenOptions) -> std::io::Result<()> {
+        reserve::release(&options.path).map(drop)
+    }
+
     /// Every task that is set aside, as of the opening, with the reason.
     #[must_use]
     pub fn set_aside(&self) -> &[SetAside] {

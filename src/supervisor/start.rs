@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
 
@@ -127,7 +128,7 @@ pub async fn start(options: StartOptions) -> Result<Supervisor, StartError> {
     let (paths, settings) = (Arc::new(options.paths), Arc::new(options.settings));
     crate::crash::point("start.locked");
     let opening = open_options(&paths, &settings);
-    let opened = Opened::open(&opening, &paths, &settings, foreground)?;
+    let opened = Opened::open_patiently(&opening, &paths, &settings, foreground).await?;
     crate::crash::point("start.opened");
 
     let current = Arc::new(RwLock::new(settings));
@@ -187,6 +188,20 @@ pub async fn start(options: StartOptions) -> Result<Supervisor, StartError> {
     })
 }
 
+impl StartError {
+    const fn is_disk_full(&self) -> bool {
+        if let Self::Open(OpenError::Store { source, .. }) | Self::Store(source) = self {
+            source.is_disk_full()
+        } else {
+            false
+        }
+    }
+}
+
+/// On a full disk the database is tried this often before the start fails, with this pause between: 10 seconds together.
+const FULL_DISK_TRIES: u32 = 400;
+const FULL_DISK_PAUSE: Duration = Duration::from_millis(25);
+
 /// What the database says at the start.
 struct Opened {
     store: Store,
@@ -196,6 +211,31 @@ struct Opened {
 }
 
 impl Opened {
+    /// As [`Self::open`]; on a full disk it gives up the reserve and tries for a while: what fills the disk may end, or give
+    /// way for a moment.
+    async fn open_patiently(
+        options: &OpenOptions,
+        paths: &Paths,
+        settings: &Arc<Settings>,
+        foreground: bool,
+    ) -> Result<Self, StartError> {
+        let mut tries = FULL_DISK_TRIES;
+        loop {
+            let error = match Self::open(options, paths, settings, foreground) {
+                Err(error) if tries > 0 && error.is_disk_full() => error,
+                other => return other,
+            };
+            if tries == FULL_DISK_TRIES {
+                tracing::warn!(%error, "the disk is full: waiting for the little space that an open database needs");
+            }
+            tries -= 1;
+            if let Err(error) = Store::give_up_reserve(options) {
+                tracing::warn!(%error, "the reserve beside the database cannot be given up");
+            }
+            tokio::time::sleep(FULL_DISK_PAUSE).await;
+        }
+    }
+
     fn open(
         options: &OpenOptions,
         paths: &Paths,
