@@ -23,6 +23,7 @@
 //! | [`checkpoint`] | edge | atomic checkpoint files |
 //! | [`output`] | edge | the output log of a task: raw bytes and their index |
 //! | [`worker`] | edge | executes one attempt |
+//! | [`installed`] | edge | what is installed of agents: version, login, contract |
 //! | [`logs`] | edge | the daemon's own log |
 //! | [`supervisor`] | edge | one event enum in, decisions by pure rooms, effects out |
 //! | [`api`] | edge | HTTP on the control socket |
@@ -42,6 +43,7 @@ pub mod crash;
 pub mod crc;
 pub mod daemon;
 pub mod holds;
+pub mod installed;
 pub mod logs;
 pub mod output;
 pub mod process;

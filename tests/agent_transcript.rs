@@ -47,6 +47,12 @@ fn what_claude_code_says_and_does_and_how_it_ended() {
         "{said}"
     );
 
+    let said = claude("mcp_broken");
+    assert!(
+        said.contains("[the MCP server bad could not be started]"),
+        "{said}"
+    );
+
     let said = claude("tool_use_denied");
     assert!(said.contains(" was denied: "), "{said}");
     assert!(said.contains("tool calls denied]"), "{said}");

@@ -126,6 +126,7 @@ fn hidden_commands_are_not_offered() {
             "check-config",
             "check",
             "restore",
+            "agent",
             "help"
         ]
     );

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Rooms from the ground up, with what each may import beside `crash` and `crc`. Who wants more moves a wall here, with a reason.
-const FLOORS: [(&str, &[&str]); 17] = [
+const FLOORS: [(&str, &[&str]); 18] = [
     ("task", &[]),
     ("holds", &["task"]),
     ("schedule", &["task"]),
@@ -30,12 +30,23 @@ const FLOORS: [(&str, &[&str]); 17] = [
             "task",
         ],
     ),
+    ("installed", &["agent", "process", "task"]),
     ("logs", &["config"]),
     (
         "supervisor",
         &[
-            "agent", "attempt", "config", "holds", "output", "process", "record", "schedule",
-            "store", "task", "worker",
+            "agent",
+            "attempt",
+            "config",
+            "holds",
+            "installed",
+            "output",
+            "process",
+            "record",
+            "schedule",
+            "store",
+            "task",
+            "worker",
         ],
     ),
     (
@@ -71,6 +82,7 @@ const FLOORS: [(&str, &[&str]); 17] = [
             "api",
             "cli",
             "config",
+            "installed",
             "logs",
             "process",
             "store",

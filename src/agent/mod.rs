@@ -14,6 +14,7 @@
 mod argument;
 pub mod claude;
 mod lines;
+mod login;
 mod money;
 mod reading;
 pub mod reset;
@@ -22,9 +23,12 @@ mod tail;
 mod text;
 mod transcript;
 mod trouble;
+mod version;
 
 pub use argument::{ARGUMENT_MAX_BYTES, ArgumentError, is_for_input};
 pub use lines::LINE_MAX_BYTES;
+pub use login::Login;
 use reading::told_to_end;
 pub use reading::{Driver, ProcessEnd, Reading, Verdict};
 pub use transcript::Transcript;
+pub use version::{Standing, Tried, Version};

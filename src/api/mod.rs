@@ -15,6 +15,7 @@ mod error;
 mod events;
 mod extract;
 mod grown;
+mod installed;
 mod lease;
 mod lines;
 mod listen;

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::error::{ApiError, ApiResult};
 use super::wire::{API, MAX_BODY_BYTES};
-use super::{accounts, actions, batch, events, lease, logs, money, system, tasks};
+use super::{accounts, actions, batch, events, installed, lease, logs, money, system, tasks};
 use crate::supervisor::Handle;
 use crate::supervisor::command::{Refusal, RefusalCode};
 
@@ -64,6 +64,8 @@ pub(super) fn router(handle: Handle, shutting: watch::Receiver<bool>) -> Router 
             post(accounts::put).delete(accounts::remove),
         )
         .route("/accounts/{agent}/{account}/hold", post(accounts::hold))
+        .route("/agents", post(installed::look))
+        .route("/agents/{agent}/contract", post(installed::contract))
         .route("/costs", get(money::costs))
         .route("/system/pause", post(system::pause))
         .route("/system/resume", post(system::resume))

@@ -81,6 +81,7 @@ pub(super) async fn submission(
         .map_err(|error| ApiError::bad(error.to_string()))?;
     if let Some(prompt) = spec.command.prompt() {
         agents::check(handle, prompt, &spec.env).await?;
+        crate::supervisor::mcp::check(prompt, &spec.cwd).map_err(ApiError::bad)?;
     }
     check_directory(&spec.cwd).await?;
     Ok(SubmitRequest {

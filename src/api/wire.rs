@@ -8,7 +8,9 @@ mod agents;
 
 use serde::{Deserialize, Serialize};
 
-pub use agents::{AccountView, AgentView, CostView, HoldRequest, HoldView, NewPrompt, WindowView};
+pub use agents::{
+    AccountView, AgentView, ContractFound, CostView, HoldRequest, HoldView, NewPrompt, WindowView,
+};
 
 use crate::supervisor::command::{ActEffect, RefusalCode};
 use crate::task::{

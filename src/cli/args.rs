@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::PathOptions;
 
 use super::commands::{
-    account, act, backup, checkpoint, claims, cleanup, cost, create, edit, generate, init, limits,
-    list, logs, reset, result, show, status, stop_all, wait, workers,
+    account, act, agent, backup, checkpoint, claims, cleanup, cost, create, edit, generate, init,
+    limits, list, logs, reset, result, show, status, stop_all, wait, workers,
 };
 
 /// Widest help text.
@@ -77,9 +77,12 @@ pub enum Top {
     /// Look at the daemon and steer it as a whole
     #[command(subcommand)]
     System(SystemCommand),
-    /// Add, list and remove accounts of agents
+    /// Add, list and remove accounts of agents, and log in
     #[command(subcommand)]
     Account(account::AccountCommand),
+    /// Show which agents are installed, and whether they can be used
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
     /// Show what each account may do, who waits for it and until when
     Limits(limits::LimitsArgs),
     /// Show what runs of agents have cost

@@ -78,6 +78,9 @@ pub enum DaemonCommand {
     Check,
     /// Put a backup in the database's place; what was there is kept beside it
     Restore(RestoreArgs),
+    /// Look at an installed agent
+    #[command(subcommand)]
+    Agent(AgentCommand),
     /// Run one attempt; started by the daemon
     #[command(hide = true)]
     Worker(WorkerArgs),
@@ -87,6 +90,35 @@ pub enum DaemonCommand {
     /// Write the manual pages
     #[command(hide = true)]
     Man(ManArgs),
+}
+
+/// `auto-claude agent …`.
+#[derive(Debug, Subcommand)]
+pub enum AgentCommand {
+    /// Check whether the installed agent keeps what its driver relies on; spends nothing
+    Verify(VerifyArgs),
+}
+
+/// Arguments of `agent verify`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+The agent's program is run a few times against an answerer on loopback, in directories and with a credential of the check's own:
+no request leaves this machine, nothing is spent, and no login is touched. It takes some seconds.
+
+Each line is one thing that the driver relies on. What was found is remembered in the state directory, and a running daemon is
+told: a broken contract closes all accounts of the agent, a kept one opens those that were closed for it. The daemon does the
+same by itself before it starts a program that it has not seen, or that was replaced (setting verify_agents).
+
+Exit status: 0 when all is kept, 11 when the program is missing or too old, 12 when something is broken. A version newer than
+those that were tried is a warning.
+
+Examples:
+  auto-claude agent verify claude
+  CLAUDE_CLI_COMMAND=/opt/claude/bin/claude auto-claude agent verify claude --json")]
+pub struct VerifyArgs {
+    /// Which agent
+    #[arg(value_name = "NAME", default_value = "claude")]
+    pub agent: String,
 }
 
 /// Arguments of `restore`.

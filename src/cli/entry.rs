@@ -9,8 +9,8 @@ use clap::error::ErrorKind;
 
 use super::args::{Cli, SystemCommand, TaskCommand, Top, WorkerCommand};
 use super::commands::{
-    account, act, backup, checkpoint, claims, cleanup, cost, create, edit, generate, init, limits,
-    list, logs, reset, result, show, status, stop_all, wait, workers,
+    account, act, agent, backup, checkpoint, claims, cleanup, cost, create, edit, generate, init,
+    limits, list, logs, reset, result, show, status, stop_all, wait, workers,
 };
 use super::context::Context;
 use super::error::CliError;
@@ -111,6 +111,7 @@ fn run(command: Top, context: &Context) -> Result<u8, CliError> {
         Top::Worker(WorkerCommand::List(_)) => runtime()?.block_on(workers::run(context)),
         Top::System(command) => runtime()?.block_on(system(command, context)),
         Top::Account(command) => runtime()?.block_on(account::run(command, context)),
+        Top::Agent(command) => runtime()?.block_on(agent::run(command, context)),
         Top::Limits(args) => runtime()?.block_on(limits::run(args, context)),
         Top::Cost(args) => runtime()?.block_on(cost::run(args, context)),
     }

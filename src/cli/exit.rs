@@ -29,6 +29,12 @@ pub const TASK_FAILED: u8 = 8;
 pub const NEEDS_PERSON: u8 = 9;
 /// The daemon cannot take it now (queue full, disk low, leaving); the same command may work later.
 pub const TRY_AGAIN: u8 = 10;
+/// `agent check`, `auto-claude agent verify`: an agent is not installed, too old, or described wrongly.
+pub const AGENT_MISSING: u8 = 11;
+/// `agent check`, `auto-claude agent verify`: an agent does not keep the contract that its driver relies on.
+pub const AGENT_CONTRACT: u8 = 12;
+/// `agent check`, `account login`: an account has no login that works.
+pub const AGENT_LOGIN: u8 = 13;
 /// `auto-claude run`: the task's wall or idle time was over (as `timeout` reports it).
 pub const TASK_TIMED_OUT: u8 = 124;
 /// `auto-claude run`: nobody saw how the task ended.
@@ -60,7 +66,7 @@ const fn named(code: u8, name: &'static str, meaning: &'static str) -> Named {
 }
 
 /// All codes, in ascending order.
-pub const ALL: [Named; 15] = [
+pub const ALL: [Named; 18] = [
     named(OK, "OK", "done; of `wait`: every task completed"),
     named(
         FAILED,
@@ -107,6 +113,21 @@ pub const ALL: [Named; 15] = [
         TRY_AGAIN,
         "TRY_AGAIN",
         "the daemon cannot take it now (queue full, disk low, leaving): try again later",
+    ),
+    named(
+        AGENT_MISSING,
+        "AGENT_MISSING",
+        "`agent check`, `auto-claude agent verify`: an agent is not installed, too old, or described wrongly",
+    ),
+    named(
+        AGENT_CONTRACT,
+        "AGENT_CONTRACT",
+        "`agent check`, `auto-claude agent verify`: an agent does not keep the contract that its driver relies on",
+    ),
+    named(
+        AGENT_LOGIN,
+        "AGENT_LOGIN",
+        "`agent check`, `account login`: an account has no login that works",
     ),
     named(
         TASK_TIMED_OUT,

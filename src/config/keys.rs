@@ -327,6 +327,8 @@ pub static KEYS: &[Key] = &[
         "The model of such a request of Claude Code, unless the limit is that of one model; empty = its own choice."),
     key!(AGENT, "probe_prompt" = probe_prompt, Kind::Line, "", None, Applied, None,
         "What such a request asks; empty = none is sent."),
+    key!(AGENT, "verify_agents" = verify_agents, Kind::Choice(&["on", "off"]), "", None, Applied, None,
+        "Before the first task with a Claude Code that is new or was replaced: check, without any request to its server, that it keeps what its driver relies on, and hold its accounts if not; or start it unseen."),
     key!(AGENT, "agent_files" = agent_files, Kind::Texts, "", None, Applied, None,
         "Files that describe further agents, or other descriptions of those that are known; absolute paths."),
     key!(AGENT, "sensitive_patterns" = sensitive_patterns, Kind::Patterns, "", None, Applied, None,

@@ -105,6 +105,8 @@ pub struct Settings {
     pub probe_model: String,
     /// What they ask.
     pub probe_prompt: String,
+    /// `on` or `off`: whether a new or replaced agent's program shows that it keeps its contract before it gets a task.
+    pub verify_agents: String,
     /// Files that describe further agents.
     pub agent_files: Vec<String>,
     /// Patterns of secrets (used by masking). Each compiles. Default none.
@@ -191,6 +193,7 @@ impl Default for Settings {
             probe: "on".to_owned(),
             probe_model: "haiku".to_owned(),
             probe_prompt: "Reply with the single word: ok".to_owned(),
+            verify_agents: "on".to_owned(),
             agent_files: Vec::new(),
             sensitive_patterns: Vec::new(),
             violation_keywords: Vec::new(),

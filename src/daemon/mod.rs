@@ -9,6 +9,7 @@ pub mod program;
 pub mod run;
 pub mod serve;
 pub mod setup;
+mod verify;
 
 pub use error::ExitError;
 pub use program::auto_claude;

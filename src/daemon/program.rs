@@ -10,9 +10,9 @@ use clap::Parser as _;
 use super::answer::say_failure;
 use super::error::ExitError;
 use super::run::{RunError, run};
-use super::{maintenance, serve, setup};
+use super::{maintenance, serve, setup, verify};
 use crate::cli::commands::generate;
-use crate::cli::daemon_args::{DaemonCli, DaemonCommand, Places, RunArgs};
+use crate::cli::daemon_args::{AgentCommand, DaemonCli, DaemonCommand, Places, RunArgs};
 use crate::cli::entry::{print_clap, report};
 use crate::cli::output::Output;
 use crate::cli::{CliError, RunOptions, exit};
@@ -68,6 +68,11 @@ fn dispatch(command: DaemonCommand, places: &Places, out: &Output) -> Result<u8,
             })?;
             done.print(out)?;
             Ok(exit::OK)
+        }
+        DaemonCommand::Agent(AgentCommand::Verify(args)) => {
+            let (found, code) = verify::verify(&options, &args.agent)?;
+            found.print(out)?;
+            Ok(code)
         }
         // The program hands these arguments to the worker before it parses any.
         DaemonCommand::Worker(_) => {

@@ -201,7 +201,7 @@ const fn trouble_words(trouble: Trouble) -> &'static str {
 }
 
 /// What it is for, in words: `5-hour limit`, `limit of model opus`, `network: the connection is refused`,
-/// `login needed: log in with the agent, then taskctl limits clear`. When it ends is for the caller to say: in local time, and in how long.
+/// `login needed: taskctl account login`. When it ends is for the caller to say: in local time, and in how long.
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.kind, &self.model) {

@@ -11,8 +11,8 @@ use crate::task::BlockKind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldKind {
-    /// The installed agent does not keep the contract that its driver relies on: every run would burn a task. Ends by a
-    /// person. Set by hand only, until there is a check of the installed agent.
+    /// The installed agent does not keep the contract that its driver relies on: every run would burn a task. Set by a check
+    /// of the installed agent, or by a person; ends by a check that finds it kept, or by a person.
     Contract,
     /// A person closed the account, for a reason of their own.
     Person,
@@ -73,10 +73,10 @@ impl HoldKind {
     #[must_use]
     pub const fn advice(self) -> Option<&'static str> {
         match self {
-            Self::Contract => Some("taskctl limits clear"),
+            Self::Contract => Some("auto-claude agent verify claude, or taskctl limits clear"),
             Self::Person => Some("taskctl limits clear"),
             Self::Block(kind) => match kind {
-                BlockKind::Login => Some("log in with the agent, then taskctl limits clear"),
+                BlockKind::Login => Some("taskctl account login"),
                 BlockKind::Credit => Some("add credit, then taskctl limits clear"),
                 BlockKind::Spend => Some("raise the spend limit, then taskctl limits clear"),
                 BlockKind::FiveHour

@@ -6,6 +6,7 @@
 //! - Nothing here ever signals the calling process or one of its ancestors.
 //! - cgroups are help, never a condition: without any, ancestry, session and marker find the same tree.
 
+mod ask;
 mod cgroup;
 mod child;
 mod clock;
@@ -19,6 +20,7 @@ mod sweep;
 mod tree;
 mod watch;
 
+pub use ask::{Question, Reply, ask, hand_terminal_to};
 pub use cgroup::{AttemptCgroup, Limits};
 pub use clock::{monotonic_ms, now};
 pub use identity::{ProcStat, RunState, boot_id, descends_from, is_alive, stamp_of};

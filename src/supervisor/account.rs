@@ -74,6 +74,10 @@ pub fn policy(settings: &Settings) -> Policy {
 pub enum AccountChange {
     /// There is one, and this is how it is reached.
     Put(AccountSpec),
+    /// The installed agent does not keep its contract, for this reason: all accounts of the agent are closed.
+    Broken(String),
+    /// The installed agent keeps its contract: what [`Self::Broken`] has closed is open again.
+    Sound,
     /// It is not used any more. Refused while unfinished tasks need it.
     Remove,
     /// It may be used: its holds of this kind end now, or all.

@@ -41,7 +41,7 @@ pub struct AgentLaunch {
 }
 
 /// The agents that come with the program, beside Claude Code, which has a driver of its own.
-const SHIPPED: [&str; 5] = [
+pub(super) const SHIPPED: [&str; 5] = [
     include_str!("../../config/agents/codex.toml"),
     include_str!("../../config/agents/cursor.toml"),
     include_str!("../../config/agents/gemini.toml"),
@@ -50,13 +50,13 @@ const SHIPPED: [&str; 5] = [
 ];
 
 /// An agent as it is described.
-enum Agent {
+pub(super) enum Agent {
     Claude,
     Described(Box<Rules>),
 }
 
 /// The agent of this name. A file of the settings goes before what comes with the program.
-fn agent(settings: &Settings, name: &str) -> Result<Agent, String> {
+pub(super) fn agent(settings: &Settings, name: &str) -> Result<Agent, String> {
     let mut known = vec![Prompt::DEFAULT_AGENT.to_owned()];
     for path in &settings.agent_files {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
@@ -137,8 +137,7 @@ pub fn prepare(
             (settings.claude_cli_command.clone(), arguments, driver)
         }
         Agent::Described(rules) => {
-            env.retain(|name, _| !rules.unset.contains(name));
-            env.extend(rules.env.clone());
+            change_for_described(&mut env, &rules, account);
             let arguments = described_argv(&rules, prompt, resumed, &session, &text);
             (
                 rules.program.clone(),
@@ -159,7 +158,7 @@ pub fn prepare(
     })
 }
 
-fn claude_argv(
+pub(super) fn claude_argv(
     options: &Options,
     state: &AgentState,
     session: &str,
@@ -185,7 +184,7 @@ fn claude_argv(
     argv.map_err(|error| error.to_string())
 }
 
-fn described_argv(
+pub(super) fn described_argv(
     rules: &Rules,
     prompt: &Prompt,
     resumed: bool,
@@ -354,8 +353,22 @@ fn with_context(asked: String, context: &str) -> String {
     format!("{asked}{BETWEEN}{}", &context[from..])
 }
 
+/// What its description says of an agent's environment, and where its account has its configuration.
+pub(super) fn change_for_described(
+    env: &mut BTreeMap<String, String>,
+    rules: &Rules,
+    account: &AccountSpec,
+) {
+    env.retain(|name, _| !rules.unset.contains(name));
+    env.extend(rules.env.clone());
+    let directory = account.config_dir.as_ref().and_then(|dir| dir.to_str());
+    if let (Some(variable), Some(directory)) = (&rules.config_dir, directory) {
+        env.insert(variable.clone(), directory.to_owned());
+    }
+}
+
 /// What makes an unattended run of Claude Code behave.
-fn change_for_claude(
+pub(super) fn change_for_claude(
     env: &mut BTreeMap<String, String>,
     settings: &Settings,
     account: &AccountSpec,

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::carriers::Shared;
 use super::clock;
+use super::contract;
 use super::event::{self, AttemptReport, Closed, SupervisorEvent};
 use super::launch::{self, LaunchError, record_path};
 use super::listen::{Door, blocking, ended, read_start, reap_later};
@@ -83,10 +84,15 @@ impl Attendant {
     pub(super) async fn launch(mut self, what: Box<event::Launch>) {
         self.launched_here = true;
         let shared = Arc::clone(&self.shared);
-        let launched = blocking(move || {
-            launch::launch(&shared.launch, &shared.paths, &shared.settings(), &what)
-        })
-        .await;
+        let launched = match contract::ensure(&shared, &self.events, &what).await {
+            Ok(()) => {
+                blocking(move || {
+                    launch::launch(&shared.launch, &shared.paths, &shared.settings(), &what)
+                })
+                .await
+            }
+            Err(error) => Err(error),
+        };
         self.launched_here = true;
         let mut recovery = self.recovery(Row::Open);
         let launched = match launched {
@@ -124,6 +130,7 @@ impl Attendant {
     async fn not_launched(self, recovery: Recovery, error: &LaunchError) {
         let (kind, launch_failed) = match error {
             LaunchError::Task(_) => (OutcomeKind::SpawnFailed, false),
+            LaunchError::Contract(_) => (OutcomeKind::NeverRan, false),
             LaunchError::Machine(_) => (OutcomeKind::NeverRan, true),
         };
         let exit = Exit {

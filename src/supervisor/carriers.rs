@@ -38,6 +38,8 @@ pub struct Shared {
     pub busy: Busy,
     workers: Mutex<BTreeMap<AttemptId, WorkerSeen>>,
     attention: Mutex<BTreeMap<&'static str, String>>,
+    /// Held while an installed agent is checked: one check at a time, for all who wait for it.
+    pub(super) checking: tokio::sync::Mutex<()>,
 }
 
 /// What this daemon knows of a worker beyond the database.
@@ -70,6 +72,7 @@ impl Shared {
             busy: Busy::default(),
             workers: Mutex::default(),
             attention: Mutex::default(),
+            checking: tokio::sync::Mutex::default(),
         }
     }
 
@@ -136,7 +139,7 @@ impl Shared {
         lock(&self.attention).insert(attention.kind, attention.text);
     }
 
-    fn attention_over(&self, kind: &str) {
+    pub(super) fn attention_over(&self, kind: &str) {
         if lock(&self.attention).remove(kind).is_some() {
             tracing::info!(kind, "over");
         }

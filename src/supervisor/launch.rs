@@ -27,6 +27,9 @@ pub enum LaunchError {
     /// The task's own fault: it fails to start, again and again.
     #[error("{0}")]
     Task(String),
+    /// The installed agent does not keep its contract: its accounts are held, and nothing of the task has run.
+    #[error("{0}")]
+    Contract(String),
     /// The machine's fault: it may work later.
     #[error("{0}")]
     Machine(#[from] std::io::Error),
@@ -87,7 +90,7 @@ pub fn launch(
 }
 
 /// The directory in which the daemon's own probes run: an empty one, in which an agent finds nothing to read or to do.
-fn probe_dir(paths: &Paths) -> std::io::Result<PathBuf> {
+pub(super) fn probe_dir(paths: &Paths) -> std::io::Result<PathBuf> {
     let dir = paths.state_dir.join("probe");
     match std::fs::create_dir(&dir) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
@@ -185,7 +188,7 @@ fn token() -> Result<String, std::io::Error> {
 }
 
 /// The value of a secret. Its text never stands in an error.
-fn secret(name: &str, source: &SecretRef) -> Result<String, LaunchError> {
+pub(super) fn secret(name: &str, source: &SecretRef) -> Result<String, LaunchError> {
     let task = |text: String| LaunchError::Task(format!("secret {name}: {text}"));
     match source {
         SecretRef::File(path) => read_secret(path)

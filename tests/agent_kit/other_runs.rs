@@ -86,6 +86,14 @@ pub const RUNS: &[Row] = &[
     ("qwen", "e404", false, OutcomeKind::ModelUnavailable, None),
     // It tries for ever, and in silence.
     ("qwen", "e429", false, OutcomeKind::NoResult, None),
+    // With `model.generationConfig.maxRetries = 0` in its settings it gives up after 77 s.
+    (
+        "qwen",
+        "e429_bounded",
+        false,
+        OutcomeKind::Limited,
+        Some(BlockKind::Throttle),
+    ),
     (
         "qwen",
         "e500",

@@ -45,9 +45,15 @@ impl World {
             .prefix("auto-claude-test-")
             .tempdir()
             .unwrap();
+        // Programs that stand for an agent keep no contract; tests that are about it say so.
+        let verify = if config.contains("verify_agents") {
+            ""
+        } else {
+            "verify_agents = \"off\"\n"
+        };
         std::fs::write(
             dir.path().join("config.toml"),
-            format!("min_disk_space_gb = 0\n{config}"),
+            format!("min_disk_space_gb = 0\n{verify}{config}"),
         )
         .unwrap();
         Self {

@@ -10,6 +10,7 @@ pub mod env;
 mod event;
 mod facts;
 mod flags;
+pub mod installed;
 mod limits;
 mod line_error;
 mod outcome;

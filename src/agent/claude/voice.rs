@@ -49,6 +49,7 @@ fn system(event: &Value, said: &mut Said) {
             let model = word(event, "model").unwrap_or("unknown model");
             let session = word(event, "session_id").unwrap_or("unknown");
             said.note(&format!("{model}, session {session}"));
+            broken_servers(event, said);
         }
         Some("api_retry") => {
             let why = word(event, "error").unwrap_or("unknown");
@@ -68,6 +69,17 @@ fn system(event: &Value, said: &mut Said) {
             said.note(&format!("{tool} was denied: {why}"));
         }
         Some(_) | None => {}
+    }
+}
+
+/// The run goes on without them, so this is the only place where a person hears of it.
+fn broken_servers(event: &Value, said: &mut Said) {
+    let servers = event.get("mcp_servers").and_then(Value::as_array);
+    for server in servers.into_iter().flatten() {
+        if word(server, "status") == Some("failed") {
+            let name = word(server, "name").unwrap_or("unknown");
+            said.note(&format!("the MCP server {name} could not be started"));
+        }
     }
 }
 

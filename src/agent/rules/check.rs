@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::compiled::Compiled;
+use super::compiled::{Compiled, pattern};
 use super::file::{Makes, Meaning, Part, Rules};
 use super::template::Holder;
 
@@ -91,6 +91,32 @@ impl Rules {
         }
         for (index, name) in self.unset.iter().enumerate() {
             check_variable(&format!("unset[{index}]"), name, problems);
+        }
+        self.check_installed(problems);
+    }
+
+    fn check_installed(&self, problems: &mut Problems) {
+        if let Some(name) = &self.config_dir {
+            check_variable("config_dir", name, problems);
+        }
+        if self.tried.is_some_and(|tried| tried.oldest > tried.newest) {
+            problems.push("tried", "oldest is newer than newest: exchange them");
+        }
+        let Some(login) = &self.login else {
+            return;
+        };
+        for (index, name) in login.variables.iter().enumerate() {
+            check_variable(&format!("login.variables[{index}]"), name, problems);
+        }
+        if let Some(none) = &login.none {
+            pattern("login.none", none, problems);
+        }
+        let words = login.check.iter().chain(&login.run);
+        if words.clone().any(|word| word.contains('\0')) {
+            problems.push("login", "arguments without NUL characters");
+        }
+        if words.count() + login.variables.len() > ENTRIES_MAX {
+            problems.push("login", format!("more entries than {ENTRIES_MAX}"));
         }
     }
 

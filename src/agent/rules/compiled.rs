@@ -158,7 +158,7 @@ fn time_pattern(place: &str, text: &str, problems: &mut Problems) -> Option<Rege
     Some(compiled)
 }
 
-fn pattern(place: &str, text: &str, problems: &mut Problems) -> Option<Regex> {
+pub(super) fn pattern(place: &str, text: &str, problems: &mut Problems) -> Option<Regex> {
     let compiled = RegexBuilder::new(text)
         .size_limit(PATTERN_MEMORY_MAX_BYTES)
         .build();

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::check::Problem;
+use crate::agent::login::Login;
+use crate::agent::version::Tried;
 use crate::task::{BlockKind, OutcomeKind};
 
 /// Largest file that is read.
@@ -21,6 +23,15 @@ pub struct Rules {
     /// How it tells its version.
     #[serde(default)]
     pub version_args: Vec<String>,
+    /// The versions that this description was tried with; `None` = nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Tried>,
+    /// The variable that names its configuration directory, which an account may set; `None` = it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_dir: Option<String>,
+    /// How its login is looked at and made; `None` = nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<Login>,
     /// The arguments of a start. `{prompt}`, `{session}` (an id of our choice) and `{model}` are filled in; a part in
     /// brackets is left out when one of its values is not known.
     pub start: Vec<Part>,

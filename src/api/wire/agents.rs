@@ -140,6 +140,15 @@ pub struct HoldRequest {
     pub until: Option<Timestamp>,
 }
 
+/// The body of `POST /agents/{agent}/contract`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContractFound {
+    /// What of its contract the installed agent breaks, in one line of at most 1000 characters: its accounts are closed.
+    /// Empty = it keeps it: what was closed for that is open again.
+    pub broken: String,
+}
+
 /// What some runs of agents cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CostView {

@@ -14,6 +14,7 @@ use crate::cli::{environment, exit, values};
 use crate::supervisor::account::AccountSpec;
 
 use super::limits::WhichAccount;
+use super::login;
 use super::spec::{current_dir, secrets};
 
 /// `account …`.
@@ -21,6 +22,8 @@ use super::spec::{current_dir, secrets};
 pub enum AccountCommand {
     /// Add an account, or change how one is reached
     Add(AddArgs),
+    /// Log in with the agent's own login, on this terminal; ends the account's wait for a login
+    Login(login::LoginArgs),
     /// List the accounts that are known
     List(ListArgs),
     /// Forget an account that no unfinished task needs
@@ -35,7 +38,8 @@ pub struct ListArgs {}
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  taskctl account add work --config-dir /srv/agents/work       # then log in once with that directory
+  taskctl account add work --config-dir /srv/agents/work     
+  taskctl account login work                                   # once
   taskctl account add ci --secret CLAUDE_CODE_OAUTH_TOKEN=file:/run/secrets/claude-token
   taskctl task create fix --prompt 'Fix the tests' --account work")]
 pub struct AddArgs {
@@ -71,6 +75,7 @@ pub struct NewAccount {
 pub async fn run(command: AccountCommand, context: &Context) -> Result<u8, CliError> {
     match command {
         AccountCommand::Add(args) => add(args, context).await,
+        AccountCommand::Login(args) => login::run(args, context).await,
         AccountCommand::List(ListArgs {}) => list(context).await,
         AccountCommand::Remove(which) => {
             context.daemon().await?.delete(&which.route("")?).await?;

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod act;
+pub mod agent;
 pub mod backup;
 pub mod batch;
 mod batch_lines;
@@ -16,6 +17,7 @@ pub mod generate;
 pub mod init;
 pub mod limits;
 pub mod list;
+pub mod login;
 pub mod logs;
 pub mod prompt;
 pub mod reset;

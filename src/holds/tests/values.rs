@@ -78,7 +78,7 @@ fn holds_in_words() {
         (
             BlockKind::Login,
             None,
-            "login needed: log in with the agent, then taskctl limits clear",
+            "login needed: taskctl account login",
         ),
         (BlockKind::Network, None, "network"),
     ];
@@ -172,7 +172,7 @@ fn an_account_reads_as_it_was_written_and_forgives_what_it_does_not_know() {
     );
     assert_eq!(
         hold.to_string(),
-        "the agent does not behave as its driver expects: taskctl limits clear"
+        "the agent does not behave as its driver expects: auto-claude agent verify claude, or taskctl limits clear"
     );
 }
 

@@ -5,6 +5,7 @@
 //! - An account's state is a row, written in the transaction of the event that changed it; memory is a cache.
 //! - Under a hold nothing starts but its probe, and a probe is known by its attempt.
 
+mod contract;
 mod heard;
 mod known;
 mod own;
@@ -27,6 +28,9 @@ use crate::task::{
 
 /// What a person is told of when an account is closed until a person acts.
 const ACCOUNT_CLOSED: &str = "account_closed";
+
+/// What a hold says that a person has set.
+const SET_BY_A_PERSON: &str = "set by a person";
 
 /// A run of an account that has ended.
 pub(super) struct Ended<'a> {
@@ -74,7 +78,10 @@ impl Handler {
         let is_default = name == Prompt::DEFAULT_ACCOUNT;
         if !is_default
             && !self.accounts.known.contains_key(&key)
-            && !matches!(change, AccountChange::Put(_))
+            && !matches!(
+                change,
+                AccountChange::Put(_) | AccountChange::Broken(_) | AccountChange::Sound
+            )
         {
             let text =
                 format!("there is no account {name} of {agent}; `taskctl account list` names them");
@@ -84,7 +91,12 @@ impl Handler {
             AccountChange::Put(spec) => {
                 let spec = serde_json::to_string(spec).unwrap_or_default();
                 self.accounts.known.entry(key.clone()).or_default().spec = spec;
+                self.inherit_contract(&key, now);
             }
+            AccountChange::Broken(why) => {
+                return self.contract_is_broken(step, &key, why);
+            }
+            AccountChange::Sound => return self.contract_is_kept(step, agent),
             AccountChange::Remove => {
                 if step.tx.account_is_needed(agent, name)? {
                     let text = format!(
@@ -107,7 +119,7 @@ impl Handler {
                     kind: *kind,
                     model: None,
                     until: *until,
-                    detail: "set by a person",
+                    detail: SET_BY_A_PERSON,
                 };
                 let held = known.state.set(&wish, now, policy).map_err(|error| {
                     Refusal::new(RefusalCode::BadRequest, format!("until: {error}"))

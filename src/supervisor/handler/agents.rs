@@ -114,7 +114,7 @@ fn ledger_row(step: &Step<'_>, task: &Task, prompt: &Prompt, closed: &Closed) ->
 }
 
 /// Whether the server answered this run as a customer's: its account is open.
-pub(super) const fn was_served(kind: OutcomeKind) -> bool {
+pub(in crate::supervisor) const fn was_served(kind: OutcomeKind) -> bool {
     match kind {
         OutcomeKind::Succeeded
         | OutcomeKind::ToolsDenied

@@ -19,6 +19,7 @@ mod claim;
 mod submit;
 mod system;
 
+pub(in crate::supervisor) use agents::was_served;
 pub use claim::Wake;
 
 use accounts::Accounts;
