@@ -11,6 +11,7 @@
 //!
 //! | room | kind | what it holds |
 //! |---|---|---|
+//! | [`budget`] | pure | what runs may use up: budgets, shares, forecasts |
 //! | [`task`] | pure | id, task, lifecycle, the transition table, outcome, retry decision |
 //! | [`holds`] | pure | what closes an account, until when, who is its probe, how tasks go on |
 //! | [`schedule`] | pure | backoff, restart intensity, quiet hours, what may be claimed |
@@ -36,6 +37,7 @@
 pub mod agent;
 pub mod api;
 pub mod attempt;
+pub mod budget;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;

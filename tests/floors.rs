@@ -4,15 +4,17 @@
 use std::path::{Path, PathBuf};
 
 /// Rooms from the ground up, with what each may import beside `crash` and `crc`. Who wants more moves a wall here, with a reason.
-const FLOORS: [(&str, &[&str]); 18] = [
-    ("task", &[]),
+const FLOORS: [(&str, &[&str]); 19] = [
+    ("budget", &[]),
+    // What is asked of an agent says what it may use up.
+    ("task", &["budget"]),
     ("holds", &["task"]),
     ("schedule", &["task"]),
     ("agent", &["task"]),
     // What a worker is handed names the driver that reads its agent.
     ("attempt", &["agent", "task"]),
-    ("config", &["schedule"]),
-    ("store", &["task"]),
+    ("config", &["budget", "schedule", "task"]),
+    ("store", &["budget", "task"]),
     ("process", &["attempt", "task"]),
     ("record", &["attempt", "task"]),
     ("checkpoint", &["attempt", "task"]),
@@ -37,6 +39,7 @@ const FLOORS: [(&str, &[&str]); 18] = [
         &[
             "agent",
             "attempt",
+            "budget",
             "config",
             "holds",
             "installed",
@@ -53,6 +56,7 @@ const FLOORS: [(&str, &[&str]); 18] = [
         "api",
         &[
             "agent",
+            "budget",
             "checkpoint",
             "config",
             "holds",
@@ -69,6 +73,7 @@ const FLOORS: [(&str, &[&str]); 18] = [
         &[
             "api",
             "attempt",
+            "budget",
             "config",
             "holds",
             "supervisor",
@@ -95,7 +100,7 @@ const FLOORS: [(&str, &[&str]); 18] = [
 /// Modules that are no rooms: every room may use them.
 const BESIDE: [&str; 2] = ["crash", "crc"];
 
-const PURE: [&str; 5] = ["task", "holds", "schedule", "agent", "attempt"];
+const PURE: [&str; 6] = ["budget", "task", "holds", "schedule", "agent", "attempt"];
 
 /// What a pure room must not name.
 const WORLD: [&str; 14] = [

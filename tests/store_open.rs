@@ -7,8 +7,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use auto_claude::store::{OpenError, OpenOptions, Store, backup, check};
-use auto_claude::task::State;
+use auto_claude::budget::{Amounts, Budget, Scope};
+use auto_claude::store::{
+    Like, OpenError, OpenOptions, Reservation, Store, StoreError, Tx, backup, check,
+};
+use auto_claude::task::{AttemptId, State, TaskType, Timestamp};
 use rusqlite::Connection;
 use store_support::{assert_refused, at, closed, damage, fill, id, open, options};
 
@@ -59,7 +62,7 @@ fn settings_of_the_connection_hold() {
     };
     assert_eq!(text("journal_mode"), "wal");
     assert_eq!(number("application_id"), 0x6163_6c64);
-    assert_eq!(number("user_version"), 2);
+    assert_eq!(number("user_version"), 3);
     let loose: i64 = conn
         .query_row("SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict = 0 AND name NOT LIKE 'sqlite_%'", [], |row| row.get(0))
         .unwrap();
@@ -124,7 +127,7 @@ fn a_newer_schema_is_refused_untouched() {
             error,
             OpenError::Newer {
                 found: 99,
-                known: 2,
+                known: 3,
                 ..
             }
         ),
@@ -266,6 +269,122 @@ fn a_database_of_schema_1_opens() {
             .unwrap()
             .is_sound()
     );
+}
+
+#[test]
+fn a_database_of_schema_2_opens_and_its_ledger_learns_what_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store/schema_2.db");
+    let path = options(directory.path()).path;
+    fs::copy(fixture, &path).unwrap();
+    let conn = Connection::open(&path).unwrap();
+    let row = "INSERT INTO ledger VALUES (?1, ?2, 5, 0, '/p', 'claude', 'default', 'm', 700, 0, 1, 2, 3, 4, 9)";
+    // Of a completed task, of one that goes on, and of one that has been cleaned up.
+    for (task, attempt) in [(id(0), 1), (id(1), 1), (id(77), 3)] {
+        conn.execute(row, (task.as_str(), attempt)).unwrap();
+    }
+    drop(conn);
+    let store = open(directory.path());
+    assert!(store.set_aside().is_empty());
+    let reader = store.reader().unwrap();
+    assert_eq!(
+        reader.task(&id(0)).unwrap().unwrap().life.state,
+        State::Completed
+    );
+    let ledger = reader.ledger();
+    let used = ledger.used(&Scope::Day, at(0)).unwrap();
+    let before = ledger.used(&Scope::Day, Timestamp::from_ms(0)).unwrap();
+    assert_eq!(
+        (used.amounts.micro_usd, before.amounts.micro_usd),
+        (0, 2_100)
+    );
+    assert_eq!((before.amounts.tokens, before.amounts.run_ms), (30, 27));
+    let like = |task_type| Like {
+        agent: "claude".to_owned(),
+        model: Some("m".to_owned()),
+        task_type,
+        project: "/p".to_owned(),
+    };
+    let samples = ledger.samples(&like(TaskType::Lightweight)).unwrap();
+    assert_eq!(samples.len(), 1, "one was completed: {samples:?}");
+    assert_eq!(
+        (
+            samples[0].used.micro_usd,
+            samples[0].same_type,
+            samples[0].same_project
+        ),
+        (700, true, true)
+    );
+    let other = ledger.samples(&like(TaskType::HeavyContext)).unwrap();
+    assert!(!other[0].same_type, "{other:?}");
+    assert_eq!(ledger.reserved(&Scope::Day).unwrap(), Amounts::default());
+    drop((store, reader));
+    assert!(check(&path, &mut |_| {}).unwrap().is_sound());
+}
+
+#[test]
+fn reservations_are_added_up_by_scope_and_released_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path());
+    fill(&mut store, 2);
+    let attempt = |n: u64, generation| AttemptId {
+        task: id(n),
+        generation,
+    };
+    let row = |n, project: &str, account: &str| Reservation {
+        attempt: attempt(n, 1),
+        at: at(1),
+        project: project.to_owned(),
+        agent: "claude".to_owned(),
+        account: account.to_owned(),
+        share: Budget {
+            micro_usd: Some(100),
+            tokens: (n == 0).then_some(7),
+            run_ms: None,
+        },
+    };
+    let step = |store: &mut Store, act: &dyn Fn(&Tx<'_>) -> Result<(), StoreError>| {
+        let mut batch = store.batch().unwrap();
+        batch.step(|tx| act(tx)).unwrap();
+        batch.commit().unwrap();
+    };
+    step(&mut store, &|tx| {
+        tx.reserve(&row(0, "/a", "work"))?;
+        tx.reserve(&row(1, "/b", "work"))
+    });
+    let reader = store.reader().unwrap();
+    let reserved = |scope: &Scope| {
+        let sum = reader.ledger().reserved(scope).unwrap();
+        (sum.micro_usd, sum.tokens)
+    };
+    let session = Scope::Session {
+        project: "/b".to_owned(),
+    };
+    let account = |name: &str| Scope::Account {
+        agent: "claude".to_owned(),
+        name: name.to_owned(),
+    };
+    assert_eq!(reserved(&Scope::Day), (200, 7));
+    assert_eq!(reserved(&session), (100, 0));
+    assert_eq!(reserved(&account("work")), (200, 7));
+    assert_eq!(reserved(&account("other")), (0, 0));
+    step(&mut store, &|tx| {
+        assert_eq!(tx.release(&attempt(0, 2))?, None, "of another attempt");
+        assert_eq!(tx.release(&attempt(0, 1))?.unwrap().tokens, Some(7));
+        assert_eq!(tx.release(&attempt(0, 1))?, None, "once");
+        Ok(())
+    });
+    assert_eq!(reserved(&Scope::Day), (100, 0));
+    // The second task runs. What an attempt has that no task holds a slot for belongs to nobody.
+    step(&mut store, &|tx| {
+        tx.reserve(&Reservation {
+            attempt: attempt(1, 9),
+            ..row(1, "/b", "work")
+        })?;
+        assert_eq!(tx.release_strays()?, 1);
+        Ok(())
+    });
+    assert_eq!(reserved(&Scope::Day), (100, 0));
 }
 
 /// Writes the fixture of the newest schema; run by hand, once, when a schema is released:

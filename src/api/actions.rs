@@ -23,7 +23,7 @@ use super::wire::{ActionName, ActionResult, ActionsRequest, MAX_PAGE, TaskView};
 use crate::store::{self, ListFilter};
 use crate::supervisor::Handle;
 use crate::supervisor::command::{ActRequest, Action, Command, Reply, SpecPatch};
-use crate::task::{PauseReason, State as TaskState, Task, TaskSpec};
+use crate::task::{self, PauseReason, State as TaskState, Task, TaskSpec};
 
 /// Tasks that one request may name.
 const IDS_MAX: usize = 10_000;
@@ -213,9 +213,10 @@ fn patched(spec: &TaskSpec, patch: &SpecPatch) -> TaskSpec {
         at,
         timeout_seconds,
         max_retries,
+        budget,
     } = patch.clone();
     let former = spec.clone();
-    TaskSpec {
+    let mut patched = TaskSpec {
         name: name.unwrap_or(former.name),
         description: description.unwrap_or(former.description),
         command: command.unwrap_or(former.command),
@@ -225,7 +226,11 @@ fn patched(spec: &TaskSpec, patch: &SpecPatch) -> TaskSpec {
         timeout_seconds: timeout_seconds.or(former.timeout_seconds),
         max_retries: max_retries.or(former.max_retries),
         ..former
+    };
+    if let (Some(budget), task::Command::Prompt(prompt)) = (budget, &mut patched.command) {
+        prompt.set_budget(budget);
     }
+    patched
 }
 
 async fn action(request: &ActionsRequest) -> ApiResult<Action> {

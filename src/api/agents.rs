@@ -75,6 +75,8 @@ fn filled_in(settings: &Settings, new: NewPrompt, task_type: TaskType) -> ApiRes
         chunks: new.chunks,
         args: new.args,
         budget_micro_usd: new.budget_micro_usd,
+        budget_tokens: new.budget_tokens,
+        budget_run_ms: new.budget_run_ms,
         ..Prompt::of(new.text, agent, account)
     })
 }
@@ -114,6 +116,8 @@ fn driven(
         chunks: Vec::new(),
         args: arguments(&line),
         budget_micro_usd: line.options.max_budget_micro_usd,
+        budget_tokens: None,
+        budget_run_ms: None,
     };
     let mut prompt = filled_in(settings, new, task_type)?;
     prompt.program = Some(line.program.clone()).filter(|program| program.contains('/'));

@@ -67,6 +67,10 @@ fn agent_view(prompt: &Prompt, state: AgentState) -> AgentView {
         spent_micro_usd: state.spent_micro_usd,
         unknown_costs: state.unknown_costs,
         report: state.report,
+        budget: prompt.budget(),
+        budgets: Vec::new(),
+        share: None,
+        waits_for_budget: None,
     }
 }
 

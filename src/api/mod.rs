@@ -10,6 +10,7 @@ mod accounts;
 mod actions;
 mod agents;
 mod batch;
+mod budgets;
 mod convert;
 mod error;
 mod events;

@@ -15,7 +15,9 @@ use tokio::sync::watch;
 
 use super::error::{ApiError, ApiResult};
 use super::wire::{API, MAX_BODY_BYTES};
-use super::{accounts, actions, batch, events, installed, lease, logs, money, system, tasks};
+use super::{
+    accounts, actions, batch, budgets, events, installed, lease, logs, money, system, tasks,
+};
 use crate::supervisor::Handle;
 use crate::supervisor::command::{Refusal, RefusalCode};
 
@@ -49,6 +51,7 @@ pub(super) fn router(handle: Handle, shutting: watch::Receiver<bool>) -> Router 
         .route("/workers", get(system::workers))
         .route("/events", get(events::events))
         .route("/tasks", get(tasks::list).post(tasks::create))
+        .route("/tasks/estimate", post(budgets::estimate))
         .route("/tasks/batch", post(batch::batch))
         .route("/tasks/actions", post(actions::actions))
         .route("/tasks/{id}", get(tasks::show))
@@ -67,6 +70,7 @@ pub(super) fn router(handle: Handle, shutting: watch::Receiver<bool>) -> Router 
         .route("/agents", post(installed::look))
         .route("/agents/{agent}/contract", post(installed::contract))
         .route("/costs", get(money::costs))
+        .route("/budgets", get(budgets::list))
         .route("/system/pause", post(system::pause))
         .route("/system/resume", post(system::resume))
         .route("/system/stop-all", post(system::stop_all))

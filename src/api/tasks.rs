@@ -18,9 +18,9 @@ use super::server::told;
 use super::submit::{resolve, submission};
 use super::wire::{DEFAULT_PAGE, JournalView, MAX_PAGE, NewTask, Page, TaskView, UnreadableView};
 use crate::store::ListFilter;
-use crate::supervisor::Handle;
 use crate::supervisor::account;
 use crate::supervisor::command::{Command, Refusal, RefusalCode, Reply};
+use crate::supervisor::{Handle, clock};
 use crate::task::{self, Task, TaskId, Timestamp};
 
 /// Longest wait of one request; the client asks again.
@@ -183,18 +183,22 @@ pub(super) async fn show(
     IdText(id): IdText,
 ) -> ApiResult<Json<TaskView>> {
     let task = find(&handle, &id).await?;
-    let id = task.id.clone();
-    let (set_aside, accounts) = handle
-        .query(move |reader| Ok((reader.why_set_aside(&id)?, reader.accounts()?)))
+    let settings = handle.settings();
+    let view = handle
+        .query(move |reader| {
+            let mut view = TaskView {
+                set_aside: reader.why_set_aside(&task.id)?,
+                ..TaskView::from(&task)
+            };
+            if let Some(agent) = &mut view.agent {
+                let accounts = reader.accounts()?;
+                let policy = account::policy(&settings);
+                super::accounts::tell_wait(agent, &task, &accounts, &policy);
+                super::budgets::tell(agent, &settings, reader, &task, clock::now())?;
+            }
+            Ok(view)
+        })
         .await?;
-    let mut view = TaskView {
-        set_aside,
-        ..TaskView::from(&task)
-    };
-    if let Some(agent) = &mut view.agent {
-        let policy = account::policy(&handle.settings());
-        super::accounts::tell_wait(agent, &task, &accounts, &policy);
-    }
     Ok(Json(view))
 }
 

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 mod agents;
+mod budgets;
 
 use serde::{Deserialize, Serialize};
 
 pub use agents::{
     AccountView, AgentView, ContractFound, CostView, HoldRequest, HoldView, NewPrompt, WindowView,
 };
+pub use budgets::{BudgetView, EstimateView, SpreadView};
 
 use crate::supervisor::command::{ActEffect, RefusalCode};
 use crate::task::{
@@ -429,6 +431,7 @@ pub enum EventLine {
 /// | `GET /health` | 200 `{"ok":true}` |
 /// | `GET /status` | [`SystemStatus`] |
 /// | `POST /tasks` | 201 [`TaskView`], 200 when the key was known |
+/// | `POST /tasks/estimate` | [`EstimateView`] of a [`NewTask`] that is checked and not created |
 /// | `POST /tasks/batch` | NDJSON of [`NewTask`] in, NDJSON of [`BatchLine`] out, line by line as they become durable |
 /// | `GET /tasks?state=&since=&limit=&cursor=&order=` | [`Page`] |
 /// | `GET /tasks/{id}` | [`TaskView`] (id or short unique prefix here and below) |
@@ -440,6 +443,7 @@ pub enum EventLine {
 /// | `POST /tasks/{id}/lease` | streams [`EventLine`]s; when the client goes away without `DELETE`, the task is paused (a foreground run was killed) |
 /// | `DELETE /tasks/{id}/lease` | the foreground run lets go (`--detach`, or it is over) |
 /// | `GET /events?task=` | [`EventLine`]s, NDJSON |
+/// | `GET /budgets` | array of [`BudgetView`] |
 /// | `GET /workers` | array of [`WorkerView`] |
 /// | `POST /system/pause`, `POST /system/resume` | 200 [`ClaimsView`] |
 /// | `POST /system/stop-all` | 200 `{"count":n}`: claims stop, running attempts are ended and their tasks paused |

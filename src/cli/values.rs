@@ -167,33 +167,6 @@ pub fn retry_on_name(value: RetryOn) -> String {
     }
 }
 
-/// Millionths in one.
-const MICRO: f64 = 1_000_000.0;
-/// Most that anything may cost, in dollars: more is a slip of the pen.
-const USD_MAX: f64 = 1_000_000.0;
-
-/// Reads an amount of US dollars, with or without its sign: `2.50`, `$2.50`; in millionths.
-///
-/// # Errors
-/// One sentence for the user.
-pub fn usd(text: &str) -> Result<u64, String> {
-    let amount: f64 = text
-        .strip_prefix('$')
-        .unwrap_or(text)
-        .parse()
-        .map_err(|_| format!("{text:?} is no amount of US dollars such as 2.50"))?;
-    if !(0.01..=USD_MAX).contains(&amount) {
-        return Err(format!("{text:?}: allowed is 0.01 to {USD_MAX} US dollars"));
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "inside its range, rounded to a whole number"
-    )]
-    let micro = (amount * MICRO).round() as u64;
-    Ok(micro)
-}
-
 /// Names at least this alike (0..=1, Jaro-Winkler) are offered as "did you mean".
 const ALIKE: f64 = 0.7;
 

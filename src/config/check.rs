@@ -29,7 +29,7 @@ pub(super) enum Raw {
 
 impl Raw {
     /// The value for a message.
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         match self {
             Self::Int(_, text) | Self::Float(_, text) => shown(text).trim_matches('"').to_owned(),
             Self::Bool(flag) => flag.to_string(),
@@ -80,7 +80,9 @@ pub(super) fn from_env_text(kind: &Kind, text: &str) -> Raw {
         | Kind::DaySpans
         | Kind::Line
         | Kind::Texts
-        | Kind::Patterns => Raw::Text(trimmed.to_owned()),
+        | Kind::Patterns
+        | Kind::Budget
+        | Kind::Budgets(_) => Raw::Text(trimmed.to_owned()),
     }
 }
 
@@ -110,6 +112,8 @@ pub(super) fn check(kind: &Kind, raw: &Raw) -> Result<Value, Vec<Fault>> {
             }
         }
         Kind::DaySpans | Kind::Texts | Kind::Patterns => return list(kind, raw),
+        Kind::Budget => return super::budgets::budget(kind, raw),
+        Kind::Budgets(of) => return super::budgets::budgets(kind, *of, raw),
         Kind::DatabaseUrl => return text.map_or_else(|| Err(whole(kind, raw)), database_url),
         Kind::Choice(words) => text
             .and_then(|text| choice(words, text))
@@ -142,7 +146,7 @@ pub(super) fn check(kind: &Kind, raw: &Raw) -> Result<Value, Vec<Fault>> {
 }
 
 /// The fault of a value whose very shape is wrong.
-fn whole(kind: &Kind, raw: &Raw) -> Vec<Fault> {
+pub(super) fn whole(kind: &Kind, raw: &Raw) -> Vec<Fault> {
     vec![Fault {
         suffix: String::new(),
         value: raw.shown(),

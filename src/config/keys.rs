@@ -42,6 +42,30 @@ pub enum Kind {
     Texts,
     /// A list of regular expressions, each on one line.
     Patterns,
+    /// A budget, or empty.
+    Budget,
+    /// A list of `NAME = BUDGET`, each name once.
+    Budgets(BudgetOf),
+}
+
+/// What the budgets of a list are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BudgetOf {
+    /// Directories, by their absolute paths.
+    Directories,
+    /// Accounts: `AGENT/ACCOUNT`.
+    Accounts,
+}
+
+impl BudgetOf {
+    /// An entry as an example.
+    #[must_use]
+    pub const fn example(self) -> &'static str {
+        match self {
+            Self::Directories => "\"/srv/app = $20\"",
+            Self::Accounts => "\"claude/work = $50, 2h\"",
+        }
+    }
 }
 
 /// Longest name of a machine, in bytes (the kernel's limit for a host name).
@@ -76,6 +100,14 @@ impl Kind {
                 "a list of local times `HH:MM-HH:MM` with different ends, as in [\"08:00-18:30\"]"
                     .to_owned()
             }
+            Self::Budget => {
+                "a budget as in \"$20\", \"2M tokens\", \"8h\" or \"$20, 8h\", or empty for none"
+                    .to_owned()
+            }
+            Self::Budgets(of) => format!(
+                "a list of at most {MAX_LIST_ITEMS} budgets by name, each name once, as in [{}]",
+                of.example()
+            ),
             Self::Line => format!("one line of at most {MAX_TEXT_BYTES} bytes, or empty"),
             Self::Patterns => format!(
                 "a list of at most {MAX_LIST_ITEMS} regular expressions of 1 to {MAX_TEXT_BYTES} bytes, each on one line"
@@ -218,6 +250,7 @@ const ALIVE: &str = "Workers that hang";
 const DISK: &str = "Disk and queue";
 const LOG: &str = "The daemon's own log";
 const AGENT: &str = "Agents' limits and content";
+const MONEY: &str = "Budgets";
 
 /// All settings.
 #[rustfmt::skip]
@@ -335,4 +368,17 @@ pub static KEYS: &[Key] = &[
         "Further patterns (regular expressions) of secrets."),
     key!(AGENT, "violation_keywords" = violation_keywords, Kind::Texts, "", None, Applied, None,
         "Words that send a task to review."),
+
+    key!(MONEY, "budget_session" = budget_session, Kind::Budget, "", None, Applied, Some("no limit"),
+        "What all tasks of one directory may use up together, since ever."),
+    key!(MONEY, "budget_sessions" = budget_sessions, Kind::Budgets(BudgetOf::Directories), "", None, Applied, None,
+        "Budgets of single directories, in place of `budget_session`: `PATH = BUDGET`."),
+    key!(MONEY, "budget_day" = budget_day, Kind::Budget, "", None, Applied, Some("no limit"),
+        "What all runs that end on one day (UTC) may use up together."),
+    key!(MONEY, "budget_account_day" = budget_account_day, Kind::Budget, "", None, Applied, Some("no limit"),
+        "What all runs on one account that end on one day (UTC) may use up together."),
+    key!(MONEY, "budget_accounts" = budget_accounts, Kind::Budgets(BudgetOf::Accounts), "", None, Applied, None,
+        "Daily budgets of single accounts, in place of `budget_account_day`: `AGENT/ACCOUNT = BUDGET`."),
+    key!(MONEY, "spend_alarm_usd_per_hour" = spend_alarm_usd_per_hour, Kind::Float { min: 0.0, max: 1_000_000.0 }, "US dollars per hour", None, Applied, Some("off"),
+        "A person is warned once when the runs of the last hour have cost this much, and again only after they have cost less; 0 = off."),
 ];

@@ -3,6 +3,7 @@
 //! One table, [`keys::KEYS`], says of each setting its name, range, default and meaning; loading, printing, the
 //! commented default file, the reference page and reload all read it.
 
+mod budgets;
 mod check;
 mod file;
 pub mod init;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+pub use crate::budget::Budget;
 pub use crate::schedule::QuietHours;
 
 /// All settings, checked. Durations carry their unit in the name; `0` means "off" only where a field says so.
@@ -109,10 +110,31 @@ pub struct Settings {
     pub verify_agents: String,
     /// Files that describe further agents.
     pub agent_files: Vec<String>,
+    /// What all tasks of one directory may use up together; none = no limit.
+    pub budget_session: Budget,
+    /// The same for single directories.
+    pub budget_sessions: Vec<NamedBudget>,
+    /// What all runs of a day (UTC) may use up together; none = no limit.
+    pub budget_day: Budget,
+    /// What all runs of a day on one account may use up together; none = no limit.
+    pub budget_account_day: Budget,
+    /// The same for single accounts.
+    pub budget_accounts: Vec<NamedBudget>,
+    /// Money in one hour from which on a person is warned, in US dollars; 0 = off.
+    pub spend_alarm_usd_per_hour: f64,
     /// Patterns of secrets (used by masking). Each compiles. Default none.
     pub sensitive_patterns: Vec<String>,
     /// Words that send a task to review (used by the guard). Default none.
     pub violation_keywords: Vec<String>,
+}
+
+/// A budget of one directory or one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedBudget {
+    /// The directory, or `AGENT/ACCOUNT`.
+    pub name: String,
+    /// What it may use up.
+    pub budget: Budget,
 }
 
 /// What Claude Code may use unasked: reading, editing in its directory, and the everyday tools of building and testing.
@@ -195,6 +217,12 @@ impl Default for Settings {
             probe_prompt: "Reply with the single word: ok".to_owned(),
             verify_agents: "on".to_owned(),
             agent_files: Vec::new(),
+            budget_session: Budget::NONE,
+            budget_sessions: Vec::new(),
+            budget_day: Budget::NONE,
+            budget_account_day: Budget::NONE,
+            budget_accounts: Vec::new(),
+            spend_alarm_usd_per_hour: 0.0,
             sensitive_patterns: Vec::new(),
             violation_keywords: Vec::new(),
         }

@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use super::settings::QuietHours;
+use super::settings::{NamedBudget, QuietHours};
+use crate::budget::{self, Budget};
 
 /// The value of one setting, in the shape it has in the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -168,6 +169,41 @@ impl Field for Vec<String> {
         } else {
             None
         }
+    }
+}
+
+/// No budget is an empty text.
+impl Field for Budget {
+    fn to_value(&self) -> Value {
+        Value::Text(if self.is_none() {
+            String::new()
+        } else {
+            self.to_string()
+        })
+    }
+    fn from_value(value: &Value) -> Option<Self> {
+        let text = String::from_value(value)?;
+        if text.is_empty() {
+            return Some(Self::NONE);
+        }
+        budget::parse(&text).ok()
+    }
+}
+
+impl Field for Vec<NamedBudget> {
+    fn to_value(&self) -> Value {
+        let entry = |entry: &NamedBudget| format!("{} = {}", entry.name, entry.budget);
+        Value::List(self.iter().map(entry).collect())
+    }
+    fn from_value(value: &Value) -> Option<Self> {
+        let entry = |text: &String| {
+            let (name, budget) = budget::parse_entry(text).ok()?;
+            Some(NamedBudget { name, budget })
+        };
+        Vec::<String>::from_value(value)?
+            .iter()
+            .map(entry)
+            .collect()
     }
 }
 

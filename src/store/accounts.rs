@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, params};
 
+use super::budgets::type_name;
 use super::{Reader, StoreError, Tx};
-use crate::task::{AttemptId, Gate, Report, State, Timestamp, Tokens};
+use crate::task::{AttemptId, Gate, Report, State, TaskType, Timestamp, Tokens};
 
 /// An account as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,14 @@ pub struct LedgerRow {
     pub tokens: Tokens,
     /// How long it ran.
     pub run_ms: u64,
+    /// The task's type.
+    pub task_type: TaskType,
+    /// How many chunks the task has; 1 = none.
+    pub chunks: u32,
+    /// The task was completed with it.
+    pub done: bool,
+    /// What it was allowed to cost; `None` = nothing limited it.
+    pub allowed_micro_usd: Option<u64>,
 }
 
 impl LedgerRow {
@@ -170,8 +179,8 @@ impl Tx<'_> {
         self.conn
             .prepare_cached(
                 "INSERT OR IGNORE INTO ledger (task, attempt, at, uid, project, agent, account, model, micro_usd, estimated, \
-                 tokens_input, tokens_output, tokens_cache_read, tokens_cache_write, run_ms) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                 tokens_input, tokens_output, tokens_cache_read, tokens_cache_write, run_ms, type, chunks, done, allowed_micro_usd) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
             )?
             .execute(params![
                 row.attempt.task.as_str(),
@@ -189,6 +198,10 @@ impl Tx<'_> {
                 signed(row.tokens.cache_read),
                 signed(row.tokens.cache_write),
                 signed(row.run_ms),
+                type_name(row.task_type),
+                row.chunks.max(1),
+                row.done,
+                row.allowed_micro_usd.map(signed),
             ])?;
         Ok(())
     }
@@ -308,10 +321,10 @@ fn sums(
     clippy::cast_sign_loss,
     reason = "a cast from a float saturates, and no sum of the ledger is negative"
 )]
-fn whole(sum: f64) -> u64 {
+pub(super) fn whole(sum: f64) -> u64 {
     sum as u64
 }
 
-fn signed(value: u64) -> i64 {
+pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

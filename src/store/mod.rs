@@ -17,6 +17,7 @@ mod accounts;
 mod aside;
 mod batch;
 mod beside;
+mod budgets;
 mod check;
 mod copy;
 mod error;
@@ -40,6 +41,7 @@ mod tests;
 
 pub use accounts::{AccountRow, CostBy, CostSum, LedgerRow};
 pub use batch::{Batch, Store};
+pub use budgets::{Ledger, Like, Reservation, Used};
 pub use check::{CheckProgress, CheckReport, Problem, check};
 pub use copy::{CopyProgress, backup, restore};
 pub use error::{ApplyError, CopyError, OpenError, StoreError, SubmitError, in_full};

@@ -15,8 +15,11 @@ use crate::task::Timestamp;
 pub(super) const APPLICATION_ID: i32 = 0x6163_6c64;
 
 /// What brings a database from schema `n` (its index) to `n + 1`.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+];
 
 /// The newest schema that this list leads to.
 pub(super) fn newest(migrations: &[&str]) -> u32 {

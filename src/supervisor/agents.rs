@@ -130,7 +130,7 @@ pub fn prepare(
             let options = if launch.is_probe {
                 Options::probe(prompt.model.clone())
             } else {
-                options(settings, prompt, &state)
+                options(settings, prompt, launch.share.micro_usd)
             };
             let arguments = claude_argv(&options, &state, &session, &text);
             let driver = Driver::Claude { session, resumed };
@@ -229,7 +229,7 @@ pub fn check(
             Agent::Claude => (
                 settings.claude_cli_command.clone(),
                 claude_argv(
-                    &options(settings, prompt, &state),
+                    &options(settings, prompt, prompt.budget_micro_usd),
                     &state,
                     SOME_SESSION,
                     &text,
@@ -277,8 +277,8 @@ pub fn find(program: &str, path: Option<&str>) -> Result<PathBuf, String> {
         .ok_or_else(|| "is not in the task's PATH".to_owned())
 }
 
-/// The settings' options, where the task's own arguments do not say otherwise.
-fn options(settings: &Settings, prompt: &Prompt, state: &AgentState) -> Options {
+/// The settings' options and the share of the budgets, where the task's own arguments do not say otherwise.
+fn options(settings: &Settings, prompt: &Prompt, share_micro_usd: Option<u64>) -> Options {
     let says = |flag: &str| prompt.args.iter().any(|arg| arg == flag);
     let mode = PermissionMode::of_name(&settings.claude_permission_mode);
     Options {
@@ -290,9 +290,7 @@ fn options(settings: &Settings, prompt: &Prompt, state: &AgentState) -> Options 
             settings.claude_allowed_tools.clone()
         },
         max_turns: None,
-        max_budget_micro_usd: prompt
-            .budget_micro_usd
-            .map(|budget| budget.saturating_sub(state.spent_micro_usd)),
+        max_budget_micro_usd: share_micro_usd,
         ephemeral: false,
         extra_args: prompt.args.clone(),
     }

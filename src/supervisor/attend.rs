@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, watch};
 
+use super::budgets;
 use super::carriers::Shared;
 use super::clock;
 use super::contract;
@@ -48,6 +49,8 @@ pub(super) struct Attendant {
     started_at: Option<Timestamp>,
     /// It runs an agent that reports on itself.
     is_agent: bool,
+    /// A budget limits its tokens.
+    counts_tokens: bool,
     /// This daemon started the worker. When an earlier one died before it could, that says nothing about the machine.
     launched_here: bool,
 }
@@ -70,6 +73,7 @@ impl Attendant {
         events: mpsc::Sender<SupervisorEvent>,
     ) -> Self {
         Self {
+            counts_tokens: budgets::counts_tokens(&shared.settings(), task),
             shared,
             attempt: task.attempt(),
             intents,
@@ -307,7 +311,7 @@ impl Attendant {
         // An intent that was committed before this watch began is carried out, too.
         self.intents.mark_changed();
         let mut door = Door::default();
-        let mut news = News::new(self.is_agent);
+        let mut news = News::new(self.is_agent, self.counts_tokens);
         loop {
             tokio::select! {
                 biased;

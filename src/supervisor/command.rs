@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::account::AccountChange;
+use crate::budget::Budget;
 use crate::task::{Actor, PauseReason, State, Task, TaskId, TaskSpec, Timestamp};
 
 /// One wish of a client.
@@ -145,6 +146,9 @@ pub struct SpecPatch {
     /// New number of retries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
+    /// New budget of a task of an agent, in place of the former one; `{}` = none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
 }
 
 /// What was done.

@@ -2,6 +2,7 @@
 
 use super::account::AccountSpec;
 use super::command::{Command, Refusal, Reply, ReplyTo};
+use crate::budget::Budget;
 use crate::config::Settings;
 use crate::store::SetAside;
 use crate::task::{AttemptId, Intent, Outcome, Report, Task, TaskId, Timestamp};
@@ -120,6 +121,8 @@ pub struct Launch {
     pub account: AccountSpec,
     /// It is a probe of the daemon's own, and no task's attempt.
     pub is_probe: bool,
+    /// What it may use up.
+    pub share: Budget,
 }
 
 /// Something a person should look at, shown in `system status` and logged.

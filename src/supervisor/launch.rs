@@ -75,6 +75,11 @@ pub fn launch(
         .map(|(name, source)| Ok((name.clone(), secret(name, source)?)))
         .collect::<Result<BTreeMap<_, _>, LaunchError>>()?;
     let mut spec = worker_spec(context, paths, settings, &what.task, agent)?;
+    // The time that its budgets have left is a time limit as any other, kept by the worker.
+    if let Some(most) = what.share.run_ms {
+        let own = Some(spec.timeout_ms).filter(|own| *own > 0);
+        spec.timeout_ms = own.map_or(most, |own| own.min(most));
+    }
     if what.is_probe {
         spec.cwd = probe_dir(paths)?;
     }

@@ -14,6 +14,7 @@
 pub mod account;
 pub mod agents;
 mod attend;
+pub mod budgets;
 pub mod carriers;
 pub mod clock;
 pub mod command;

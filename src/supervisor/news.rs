@@ -17,11 +17,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct News {
     looks: Option<Interval>,
     told: Report,
+    /// A budget limits its tokens: they are told as they come.
+    counts_tokens: bool,
 }
 
 impl News {
     /// Nothing told yet. Of a plain command there is nothing to tell.
-    pub(super) fn new(is_agent: bool) -> Self {
+    pub(super) fn new(is_agent: bool, counts_tokens: bool) -> Self {
         let looks = is_agent.then(|| {
             let mut looks = tokio::time::interval(LOOK_EVERY);
             looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -31,13 +33,14 @@ impl News {
         Self {
             looks,
             told: Report::default(),
+            counts_tokens,
         }
     }
 
-    /// Waits until it is time to look; for ever, once it is known that the agent is served.
+    /// Waits until it is time to look; for ever, once it is known that the agent is served and nobody counts its tokens.
     pub(super) async fn due(&mut self) {
         match &mut self.looks {
-            Some(looks) if !self.told.served => drop(looks.tick().await),
+            Some(looks) if !self.told.served || self.counts_tokens => drop(looks.tick().await),
             Some(_) | None => std::future::pending().await,
         }
     }
@@ -48,7 +51,8 @@ impl News {
         let report = record.report.value()?;
         let is_known = report.served == self.told.served
             && report.overage == self.told.overage
-            && report.windows == self.told.windows;
+            && report.windows == self.told.windows
+            && (!self.counts_tokens || report.tokens == self.told.tokens);
         if is_known || record.exit.value().is_some() {
             return None;
         }
@@ -76,7 +80,7 @@ mod tests {
             served: true,
             ..Report::default()
         };
-        let mut news = News::new(true);
+        let mut news = News::new(true, false);
         assert_eq!(news.take(&Record::decode(&[0; RECORD_BYTES])), None);
         assert_eq!(news.take(&record(Report::default())), None);
         assert_eq!(news.take(&record(served.clone())).as_deref(), Some(&served));
@@ -93,6 +97,27 @@ mod tests {
         });
         assert_eq!(news.take(&ended), None);
         assert_eq!(news.take(&record(paid.clone())).as_deref(), Some(&paid));
-        assert_eq!(News::new(false).take(&record(served)), None);
+        assert_eq!(News::new(false, false).take(&record(served)), None);
+    }
+
+    #[tokio::test]
+    async fn tokens_are_told_where_a_budget_counts_them() {
+        let used = |input| Report {
+            served: true,
+            tokens: std::collections::BTreeMap::from([(
+                "m".to_owned(),
+                crate::task::Tokens {
+                    input,
+                    ..crate::task::Tokens::default()
+                },
+            )]),
+            ..Report::default()
+        };
+        for counts in [false, true] {
+            let mut news = News::new(true, counts);
+            assert!(news.take(&record(used(1))).is_some());
+            assert!(news.take(&record(used(1))).is_none());
+            assert_eq!(news.take(&record(used(2))).is_some(), counts);
+        }
     }
 }

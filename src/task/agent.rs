@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{OutcomeKind, Timestamp};
+use crate::budget::Budget;
 
 /// What an agent is asked. Everything that settings decide is decided at the submission and stands here, so that a task
 /// says the same tomorrow.
@@ -40,6 +41,12 @@ pub struct Prompt {
     /// What the task may cost, in millionths of a US dollar; `None` = no limit of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_micro_usd: Option<u64>,
+    /// How many tokens of all kinds it may use; `None` = no limit of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_tokens: Option<u64>,
+    /// How long all its attempts may run together, in milliseconds; `None` = no limit of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_run_ms: Option<u64>,
 }
 
 /// Who chose a task's model.
@@ -70,7 +77,26 @@ impl Prompt {
             program: None,
             added: Vec::new(),
             budget_micro_usd: None,
+            budget_tokens: None,
+            budget_run_ms: None,
         }
+    }
+
+    /// What the task may use up.
+    #[must_use]
+    pub const fn budget(&self) -> Budget {
+        Budget {
+            micro_usd: self.budget_micro_usd,
+            tokens: self.budget_tokens,
+            run_ms: self.budget_run_ms,
+        }
+    }
+
+    /// Gives it another budget.
+    pub const fn set_budget(&mut self, budget: Budget) {
+        self.budget_micro_usd = budget.micro_usd;
+        self.budget_tokens = budget.tokens;
+        self.budget_run_ms = budget.run_ms;
     }
 
     /// The agent of a prompt that names none.
@@ -325,4 +351,6 @@ pub struct AgentFacts {
     pub denied_is_done: bool,
     /// It was to go on in a session that had begun.
     pub resumed: bool,
+    /// It was cut at its share of a budget that has more: it may go on with another share.
+    pub budget_left: bool,
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Timestamp;
+pub use crate::budget::Tokens;
 
 /// The facts of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,19 +52,6 @@ pub struct Report {
     /// Why the account must wait, when the run ended for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<Block>,
-}
-
-/// Tokens by kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tokens {
-    /// Read by the model, not from its cache.
-    pub input: u64,
-    /// Written by the model.
-    pub output: u64,
-    /// Read from the cache.
-    pub cache_read: u64,
-    /// Written to the cache.
-    pub cache_write: u64,
 }
 
 /// One window of an account's usage.

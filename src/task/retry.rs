@@ -116,6 +116,13 @@ fn on_its_own(facts: &Facts<'_>) -> Next {
         OutcomeKind::ToolsDenied => Next::Review,
         // Who answers a tool call is not built yet: until then a person looks at the whole task.
         OutcomeKind::ToolDeferred => Next::Review,
+        // Its budget has more than the share that it was cut at: it goes on in the same session, at no cost but that.
+        OutcomeKind::MaxBudget if facts.agent.budget_left => Next::Retry {
+            not_before: facts.now,
+            spends_retry: false,
+            counts_as_restart: false,
+            resume: true,
+        },
         OutcomeKind::MaxBudget => Next::Pause {
             reason: PauseReason::Budget,
         },

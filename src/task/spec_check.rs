@@ -211,6 +211,9 @@ impl Prompt {
                 || format!("{:?} is no name of a model", super::id::clip(model)),
             )?;
         }
+        self.budget()
+            .check()
+            .map_err(|problem| wrong("budget", problem))?;
         self.args.iter().try_for_each(|arg| argument("args", arg))?;
         ensure(self.args.len() <= Self::ARGS_MAX, "args", || {
             format!(

@@ -12,6 +12,7 @@ pub(super) struct Noted {
     served: bool,
     overage: bool,
     windows: Vec<Window>,
+    tokens: u64,
 }
 
 impl Noted {
@@ -20,6 +21,7 @@ impl Noted {
         self.served == report.served
             && self.overage == report.overage
             && self.windows == report.windows
+            && self.tokens == tokens(report)
     }
 
     fn of(report: &Report) -> Self {
@@ -27,8 +29,17 @@ impl Noted {
             served: report.served,
             overage: report.overage,
             windows: report.windows.clone(),
+            tokens: tokens(report),
         }
     }
+}
+
+/// All that it has used so far: changes once with each answer.
+fn tokens(report: &Report) -> u64 {
+    report
+        .tokens
+        .values()
+        .fold(0, |sum: u64, tokens| sum.saturating_add(tokens.sum()))
 }
 
 impl Run {
@@ -48,6 +59,8 @@ impl Run {
             served: report.served,
             overage: report.overage,
             windows: report.windows.clone(),
+            // By them a budget of tokens is kept, and the cost is reckoned of a run whose end nobody sees.
+            tokens: report.tokens.clone(),
             ..Report::default()
         };
         if self.record.write(&news.bounded()).is_ok() {

@@ -62,9 +62,15 @@ impl Attempt {
         tokens(usages.fold(Usage::NONE, |sum, request| sum.plus(request.usage)))
     }
 
-    /// What the agent said that it has cost.
+    /// What it has cost: the agent's word, or reckoned from what was seen of it.
     pub fn cost(&self) -> Option<u64> {
         self.report.as_ref()?.cost_micro_usd
+    }
+
+    /// Whether its cost is reckoned.
+    pub fn is_estimated(&self) -> bool {
+        let report = self.report.as_ref();
+        report.is_some_and(|report| report.cost_estimated)
     }
 }
 

@@ -31,8 +31,8 @@ The test checks this against the journals, the ledger, what the stand-in recorde
 - After a limit the account's next start was its probe, not before the announced time, and nothing started beside a probe;
   also when the daemon was killed while it waited, or while the probe was under way.
 - No hold is left, and nobody need look at anything.
-- The ledger has, run by run, the tokens that were served. Runs that the power ended could not tell theirs: they are unknown,
-  and not 0. Where the network cut an answer, the agent itself reckons what it has read and written of it, for only the end of
+- The ledger has, run by run, the tokens that were served. Runs that the power ended could not tell theirs: their cost is
+  reckoned from what was seen of them, or unknown, and not 0. Where the network cut an answer, the agent itself reckons what it has read and written of it, for only the end of
   an answer tells.
 ";
 

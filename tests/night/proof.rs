@@ -259,6 +259,10 @@ fn the_ledger_is_what_was_served(night: &Night, lives: &[Attempt]) -> Figures {
         let known: u64 = own.iter().filter_map(|attempt| attempt.cost()).sum();
         let unknown = own.iter().filter(|attempt| attempt.cost().is_none());
         let unknown: Vec<_> = unknown.collect();
+        let estimated: Vec<_> = own
+            .iter()
+            .filter(|attempt| attempt.is_estimated())
+            .collect();
         assert_eq!(
             [
                 &row["micro_usd"],
@@ -270,20 +274,27 @@ fn the_ledger_is_what_was_served(night: &Night, lives: &[Attempt]) -> Figures {
                 &json!(known),
                 &json!(own.len()),
                 &json!(unknown.len()),
-                &json!(0)
+                &json!(estimated.len())
             ],
         );
         // The ledger has all that the account was served to the end, but for what came to the runs whose cost nobody knows;
-        // and beside it what the agent makes of answers that were cut.
+        // and beside it what the agent makes of answers that were cut, and what was seen of runs that told nothing.
         let served = tokens(account.served());
-        let lost = sum(unknown.iter().map(|attempt| attempt.served()));
+        let untold = unknown.iter().chain(&estimated);
+        let lost = sum(untold.map(|attempt| attempt.served()));
+        let seen = sum(estimated.iter().map(|attempt| attempt.told()));
         let cut = own
             .iter()
-            .filter(|attempt| attempt.cost().is_some() && attempt.was_cut());
+            .filter(|attempt| attempt.cost().is_some() && !attempt.is_estimated())
+            .filter(|attempt| attempt.was_cut());
         let cut: Vec<_> = cut.collect();
         let told = sum(cut.iter().map(|attempt| attempt.told()));
         let whole = sum(cut.iter().map(|attempt| attempt.served()));
-        assert_eq!(sum([ledger, lost, whole]), sum([served, told]), "{row}");
+        assert_eq!(
+            sum([ledger, lost, whole]),
+            sum([served, told, seen]),
+            "{row}"
+        );
         figures.told = sum([figures.told, ledger]);
         figures.served = sum([figures.served, served]);
         figures.unknown += unknown.len();
@@ -301,14 +312,20 @@ fn a_run_told_what_it_was_served(attempt: &Attempt) {
             attempt.name, attempt.outcome, attempt.report
         )
     };
-    let tells_nothing = matches!(
-        attempt.outcome.kind,
-        OutcomeKind::Lost | OutcomeKind::UnknownSession
-    );
-    if tells_nothing {
+    if attempt.outcome.kind == OutcomeKind::UnknownSession {
         assert_eq!(
-            (attempt.cost(), attempt.told()),
-            (None, Tokens::default()),
+            (attempt.cost(), attempt.told(), attempt.served()),
+            (Some(0), Tokens::default(), Tokens::default()),
+            "{}",
+            story()
+        );
+        return;
+    }
+    if attempt.outcome.kind == OutcomeKind::Lost {
+        // What was seen of it before the end that nobody saw: its cost is reckoned from that, or unknown, and never nothing.
+        let (seen, cost) = (attempt.told(), attempt.cost());
+        assert!(
+            cost.is_none_or(|cost| cost > 0 && attempt.is_estimated() && seen != Tokens::default()),
             "{}",
             story()
         );

@@ -149,7 +149,7 @@ pub(crate) fn for_every_case(mut see: impl FnMut(&Case)) {
         for (intent, reasons) in intents() {
             for policy in policies() {
                 for restarts in &restart_sets {
-                    for bits in 0..8_u8 {
+                    for bits in 0..16_u8 {
                         see(&Case {
                             outcome: outcome.clone(),
                             intent: intent.clone(),
@@ -160,6 +160,7 @@ pub(crate) fn for_every_case(mut see: impl FnMut(&Case)) {
                             foreground: bits & 2 != 0,
                             agent: AgentFacts {
                                 resumed: bits & 4 != 0,
+                                budget_left: bits & 8 != 0,
                                 ..AgentFacts::default()
                             },
                         });

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::limits::LimitInfo;
 use super::usage::ModelUsage;
 use crate::agent::text::{self, TEXT_MAX_BYTES};
+use crate::task::Tokens;
 
 type Raw<'a> = Option<&'a RawValue>;
 
@@ -76,7 +77,28 @@ struct MessageKeys<'a> {
     id: Raw<'a>,
     #[serde(borrow, default)]
     model: Raw<'a>,
+    #[serde(borrow, default)]
+    usage: Raw<'a>,
+    /// Only its length is looked at.
+    #[serde(borrow, default)]
+    content: Raw<'a>,
 }
+
+/// The tokens of one answer, as a block of it tells them: what was read is final, what was written is not.
+#[derive(Deserialize)]
+struct UsageKeys {
+    #[serde(default)]
+    input_tokens: Option<u64>,
+    #[serde(default)]
+    output_tokens: Option<u64>,
+    #[serde(default)]
+    cache_read_input_tokens: Option<u64>,
+    #[serde(default)]
+    cache_creation_input_tokens: Option<u64>,
+}
+
+/// So many bytes of JSON are about one token that the model has written.
+const BYTES_PER_TOKEN: u64 = 4;
 
 /// The parameters of an error that hold a limit.
 #[derive(Deserialize)]
@@ -104,6 +126,8 @@ pub(super) enum Event {
     Turn {
         message: Option<String>,
         session: Option<String>,
+        /// Whose tokens, and how many this block and what was read for it are, about.
+        tokens: Option<(String, Tokens)>,
     },
     /// A tool that the model has called has given its result.
     ToolEnded,
@@ -187,8 +211,8 @@ fn assistant(keys: &Keys<'_>) -> Event {
     let message = keys
         .message
         .and_then(|message| serde_json::from_str::<MessageKeys<'_>>(message.get()).ok());
-    let (id, model) = message.map_or((None, None), |message| {
-        (word(message.id), word(message.model))
+    let (id, model, tokens) = message.map_or((None, None, None), |message| {
+        (word(message.id), word(message.model), tokens(&message))
     });
     let error = word(keys.error);
     if error.is_some() {
@@ -200,13 +224,28 @@ fn assistant(keys: &Keys<'_>) -> Event {
         });
     }
     // Without a model's name it is nobody's turn.
-    if model.is_none_or(|model| model == "<synthetic>") {
+    let Some(model) = model.filter(|model| model != "<synthetic>") else {
         return Event::Other;
-    }
+    };
     Event::Turn {
         message: id,
         session: word(keys.session_id),
+        tokens: tokens.map(|tokens| (model, tokens)),
     }
+}
+
+/// What an answer has used so far, about: the program tells what was read, but of what was written only the beginning.
+fn tokens(message: &MessageKeys<'_>) -> Option<Tokens> {
+    let usage: UsageKeys = value(message.usage)?;
+    let written = message
+        .content
+        .map_or(0, |content| content.get().len() as u64 / BYTES_PER_TOKEN);
+    Some(Tokens {
+        input: usage.input_tokens.unwrap_or(0),
+        output: usage.output_tokens.unwrap_or(0).max(written),
+        cache_read: usage.cache_read_input_tokens.unwrap_or(0),
+        cache_write: usage.cache_creation_input_tokens.unwrap_or(0),
+    })
 }
 
 fn limit(keys: &Keys<'_>) -> Option<LimitInfo> {

@@ -8,7 +8,7 @@ use super::usage::Spent;
 use crate::agent::lines;
 use crate::agent::text;
 use crate::agent::{ProcessEnd, Verdict};
-use crate::task::Report;
+use crate::task::{Report, Tokens};
 
 /// All that is known of a run so far.
 #[derive(Debug, Default)]
@@ -73,7 +73,14 @@ impl Facts {
                     self.rejected = Some(info);
                 }
             }
-            Event::Turn { message, session } => self.turn(message, session),
+            Event::Turn {
+                message,
+                session,
+                tokens,
+            } => {
+                self.see(message.as_deref(), tokens);
+                self.turn(message, session);
+            }
             Event::ToolEnded => self.answer_is_whole(),
             Event::Failure(failure) => {
                 if let Some(limit) = &failure.limit {
@@ -103,6 +110,25 @@ impl Facts {
     /// is told only behind it.
     const fn answer_is_whole(&mut self) {
         self.report.served |= self.has_spoken;
+    }
+
+    /// Counts the tokens of an answer, about: they are what is known of a run that ends without a result, which says them
+    /// exactly. Several events share one answer, and what was read for it counts once.
+    fn see(&mut self, message: Option<&str>, tokens: Option<(String, Tokens)>) {
+        let Some((model, mut tokens)) = tokens.filter(|_| self.result.is_none()) else {
+            return;
+        };
+        if message.is_some() && message == self.last_message.as_deref() {
+            tokens = Tokens {
+                output: tokens.output,
+                ..Tokens::default()
+            };
+        }
+        self.spent.see(
+            &text::one_line(&model, Report::NAME_MAX_BYTES),
+            tokens,
+            &mut self.report,
+        );
     }
 
     fn turn(&mut self, message: Option<String>, session: Option<String>) {

@@ -94,6 +94,14 @@ pub(super) struct Spent {
 }
 
 impl Spent {
+    /// Adds what an answer has used, before any result tells it.
+    pub(super) fn see(&self, model: &str, tokens: Tokens, report: &mut Report) {
+        let known = report.tokens.contains_key(model);
+        if self.results == 0 && (known || report.tokens.len() < Report::ENTRIES_MAX) {
+            add(report.tokens.entry(model.to_owned()).or_default(), tokens);
+        }
+    }
+
     /// Takes the usage that a result tells, and writes into the report what this *run* has used.
     ///
     /// Totals count only where they are this process's own: of a run that began its session, or of a version that never

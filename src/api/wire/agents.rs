@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::BudgetView;
+use crate::budget::Budget;
 use crate::holds::HoldKind;
 use crate::task::{ModelFrom, Report, Timestamp, Tokens};
 
@@ -31,6 +33,12 @@ pub struct NewPrompt {
     /// What it may cost, in millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_micro_usd: Option<u64>,
+    /// How many tokens of all kinds it may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_tokens: Option<u64>,
+    /// How long all its attempts may run together, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_run_ms: Option<u64>,
 }
 
 /// What is known of a task's agent.
@@ -64,6 +72,18 @@ pub struct AgentView {
     pub unknown_costs: u32,
     /// What its last run said.
     pub report: Option<Report>,
+    /// Its own budget; a measure that is absent is not limited.
+    #[serde(default)]
+    pub budget: Budget,
+    /// Of `GET /tasks/{id}`: all budgets that concern it, and where they stand. Empty in all other answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetView>,
+    /// Of `GET /tasks/{id}`: what its running attempt may use up; `null` when nothing limits it, and in all other answers.
+    #[serde(default)]
+    pub share: Option<Budget>,
+    /// Of `GET /tasks/{id}`: the budget that it waits for. `null` when none, and in all other answers.
+    #[serde(default)]
+    pub waits_for_budget: Option<String>,
 }
 
 /// An account of an agent.

@@ -2,10 +2,12 @@
 
 use clap::Args;
 
-use crate::api::wire::CostView;
+use crate::api::wire::{BudgetView, CostView};
+use crate::budget::usd;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::output::{plain, say};
+use crate::cli::render::budget;
 use crate::cli::render::table::{Column, cut, droppable, keep, render};
 use crate::cli::route::query;
 use crate::cli::when::{self, Toward};
@@ -23,6 +25,9 @@ pub struct CostArgs {
     /// Of runs that ended since then: RFC 3339, 22:00, yesterday, 7d
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
+    /// Only the budgets, and where they stand: what is used, and what running attempts have reserved
+    #[arg(long, conflicts_with_all = ["task", "by", "since"])]
+    pub budgets: bool,
 }
 
 /// Shows.
@@ -30,26 +35,57 @@ pub struct CostArgs {
 /// # Errors
 /// A time that cannot be read, no daemon, or its refusal.
 pub async fn run(args: CostArgs, context: &Context) -> Result<u8, CliError> {
+    if args.budgets {
+        return budgets(context).await;
+    }
     let mut pairs = vec![("by", args.by.clone())];
     if let Some(text) = &args.since {
         let since = when::parse(text, Toward::Past, &clock::now_local())
             .map_err(|error| CliError::usage(format!("--since: {error}")))?;
         pairs.push(("since", since.to_string()));
     }
+    let of_all = args.task.is_none();
     pairs.extend(args.task.map(|task| ("task", task)));
-    let costs: Vec<CostView> = context
-        .daemon()
-        .await?
-        .get(&format!("/costs?{}", query(&pairs)))
-        .await?;
+    let mut daemon = context.daemon().await?;
+    let costs: Vec<CostView> = daemon.get(&format!("/costs?{}", query(&pairs))).await?;
     if context.out.json {
         context.out.json_array(&costs)?;
         return Ok(exit::OK);
     }
     if costs.is_empty() {
         say("no run of an agent is on record");
-        return Ok(exit::OK);
+    } else {
+        show(&costs, context)?;
     }
+    // The sums of all are shown with what they are measured by.
+    let budgets: Vec<BudgetView> = match of_all {
+        true => daemon.get("/budgets").await?,
+        false => Vec::new(),
+    };
+    if !budgets.is_empty() {
+        context.out.line("")?;
+        for line in budget::table(&budgets, clock::now(), context.out.columns) {
+            context.out.line(&line)?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+async fn budgets(context: &Context) -> Result<u8, CliError> {
+    let budgets: Vec<BudgetView> = context.daemon().await?.get("/budgets").await?;
+    if context.out.json {
+        context.out.json_array(&budgets)?;
+    } else if budgets.is_empty() {
+        say("there is no budget: see --budget of taskctl task create, and the settings budget_…");
+    } else {
+        for line in budget::table(&budgets, clock::now(), context.out.columns) {
+            context.out.line(&line)?;
+        }
+    }
+    Ok(exit::OK)
+}
+
+fn show(costs: &[CostView], context: &Context) -> Result<(), CliError> {
     let columns: [Column; 6] = [
         cut("WHAT"),
         keep("COST"),
@@ -62,7 +98,7 @@ pub async fn run(args: CostArgs, context: &Context) -> Result<u8, CliError> {
     for line in render(&columns, &rows, context.out.columns) {
         context.out.line(&line)?;
     }
-    Ok(exit::OK)
+    Ok(())
 }
 
 fn row(cost: &CostView) -> Vec<String> {
@@ -90,37 +126,5 @@ fn amount(cost: &CostView) -> String {
         (0, _) => format!("about {known}"),
         (unknown, _) if unknown == cost.runs => "unknown".to_owned(),
         (unknown, _) => format!("{known} and {unknown} unknown"),
-    }
-}
-
-/// An amount of dollars, to the cent, or finer where it is less than one.
-#[must_use]
-pub fn usd(micro: u64) -> String {
-    const PER_CENT: u64 = 10_000;
-    const PER_DOLLAR: u64 = 1_000_000;
-    if micro > 0 && micro < PER_CENT {
-        return format!("$0.{micro:06}");
-    }
-    let cents = (micro % PER_DOLLAR + PER_CENT / 2) / PER_CENT;
-    let dollars = micro / PER_DOLLAR + cents / 100;
-    format!("${dollars}.{:02}", cents % 100)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::usd;
-
-    #[test]
-    fn amounts_are_rounded_to_the_cent_and_small_ones_are_not_nothing() {
-        for (micro, text) in [
-            (0, "$0.00"),
-            (1, "$0.000001"),
-            (6_060, "$0.006060"),
-            (10_000, "$0.01"),
-            (1_234_567, "$1.23"),
-            (1_999_999, "$2.00"),
-        ] {
-            assert_eq!(usd(micro), text);
-        }
     }
 }

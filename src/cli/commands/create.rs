@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::api::wire::TaskView;
+use crate::api::wire::{EstimateView, TaskView};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::exit;
 use crate::cli::output::plain;
+use crate::cli::render::budget;
 
 use super::spec::{self, SpecArgs};
 use super::{batch, wait};
@@ -19,7 +20,7 @@ use super::{batch, wait};
 Examples:
   taskctl task create build 'make && make test' --timeout 1h
   taskctl task create sort --priority high -- sort -o out.txt in.txt
-  taskctl task create fix --prompt @prompt.md --model sonnet --budget 5
+  taskctl task create fix --prompt @prompt.md --model sonnet --budget '$5, 2h'
   taskctl task create docs --prompt 'Document {chunk}' --chunk-files 'src/*.rs'
   taskctl task create report ./report.sh --after task_k3 --at 'tomorrow 07:00'
   taskctl task create --from tasks.jsonl
@@ -47,6 +48,9 @@ pub struct CreateArgs {
     /// Wait until it is over; the exit code tells how it ended
     #[arg(long)]
     pub wait: bool,
+    /// Say what a prompt will use, told from finished tasks that are like it; create and spend nothing
+    #[arg(long, requires = "prompt", conflicts_with_all = ["from", "wait"])]
+    pub estimate: bool,
 }
 
 /// Submits.
@@ -67,6 +71,10 @@ pub async fn run(args: CreateArgs, context: &Context) -> Result<u8, CliError> {
         .spec
         .into_task(args.name.unwrap_or_default(), command, context.out.json)?;
     let mut daemon = context.daemon().await?;
+    if args.estimate {
+        let estimate: EstimateView = daemon.post("/tasks/estimate", &task).await?;
+        return show_estimate(&estimate, context);
+    }
     let view: TaskView = context
         .with_progress("submitting", daemon.post_again("/tasks", &task))
         .await?;
@@ -84,6 +92,17 @@ pub async fn run(args: CreateArgs, context: &Context) -> Result<u8, CliError> {
         context.out.line(&wait::line(&waited))?;
     }
     Ok(waited.code())
+}
+
+fn show_estimate(estimate: &EstimateView, context: &Context) -> Result<u8, CliError> {
+    if context.out.json {
+        context.out.json_line(estimate)?;
+        return Ok(exit::OK);
+    }
+    for line in budget::estimate(estimate) {
+        context.out.line(&line)?;
+    }
+    Ok(exit::OK)
 }
 
 fn show(view: &TaskView, context: &Context) -> Result<(), CliError> {

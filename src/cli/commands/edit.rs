@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::api::wire::ActionName;
+use crate::budget::{self, Budget};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::when;
@@ -48,6 +49,17 @@ pub struct EditArgs {
     /// New number of retries, 0-1000
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub max_retries: Option<u32>,
+    /// New budget of an agent's task, in place of the former one: '$5', '200k tokens', 30m, or several; none = no limit
+    #[arg(long, value_name = "BUDGET", value_parser = budget_or_none)]
+    pub budget: Option<Budget>,
+}
+
+/// Reads a budget, or `none`.
+fn budget_or_none(text: &str) -> Result<Budget, String> {
+    if text == "none" {
+        return Ok(Budget::NONE);
+    }
+    budget::parse(text)
 }
 
 /// Changes.
@@ -89,5 +101,6 @@ fn patch(args: EditArgs) -> Result<SpecPatch, CliError> {
         at,
         timeout_seconds: args.timeout,
         max_retries: args.max_retries,
+        budget: args.budget,
     })
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::api::wire::NewPrompt;
+use crate::budget::{self, Budget};
 use crate::cli::error::CliError;
-use crate::cli::values;
 use crate::task::Prompt;
 
 /// What an agent is asked, and which one.
@@ -51,9 +51,10 @@ pub struct PromptArgs {
         allow_hyphen_values = true
     )]
     pub agent_arg: Vec<String>,
-    /// What the task may cost in US dollars; when it is used up the task is paused
-    #[arg(long, value_name = "USD", requires = "prompt", value_parser = values::usd)]
-    pub budget: Option<u64>,
+    /// What the task may use up: money ('$5', 5usd), tokens ('200k tokens'), time (30m), or several ('$5, 30m');
+    /// when it is used up the task is paused
+    #[arg(long, value_name = "BUDGET", requires = "prompt", value_parser = budget::parse)]
+    pub budget: Option<Budget>,
 }
 
 impl PromptArgs {
@@ -71,6 +72,7 @@ impl PromptArgs {
             None => given.clone(),
         };
         let chunks = self.chunks(cwd)?;
+        let budget = self.budget.unwrap_or(Budget::NONE);
         Ok(Some(NewPrompt {
             text,
             agent: self.agent,
@@ -78,7 +80,9 @@ impl PromptArgs {
             model: self.model,
             chunks,
             args: self.agent_arg,
-            budget_micro_usd: self.budget,
+            budget_micro_usd: budget.micro_usd,
+            budget_tokens: budget.tokens,
+            budget_run_ms: budget.run_ms,
         }))
     }
 

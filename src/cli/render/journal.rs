@@ -4,7 +4,7 @@
 //! tools see all of it.
 
 use crate::api::wire::{JournalView, OutcomeView};
-use crate::cli::commands::cost::usd;
+use crate::budget::usd;
 use crate::cli::duration;
 use crate::cli::output::plain;
 use crate::task::{

@@ -1,5 +1,6 @@
 //! How answers look to people. JSON is not rendered here: it is the API's own.
 
+pub mod budget;
 pub mod bytes;
 pub mod colour;
 pub mod journal;

@@ -1,14 +1,14 @@
 //! Tasks as people see them: rows of a list, the screen of one task.
 
 use crate::api::wire::{AgentView, TaskView};
-use crate::cli::commands::cost::usd;
+use crate::budget::usd;
 use crate::cli::output::{Output, plain};
 use crate::cli::{duration, values};
 use crate::task::{Command, OnLoss, State, Timestamp};
 
 use super::outcome::{Ending, last_attempt, standing, words};
 use super::table::{Column, cut, droppable, keep, render};
-use super::{colour, time};
+use super::{budget, colour, time};
 
 const COLUMNS: [Column; 8] = [
     keep("ID"),
@@ -290,6 +290,17 @@ fn of_its_agent(agent: &AgentView, now: Timestamp) -> Fields {
     add(
         "cost",
         has_run.then(|| format!("{}{unknown}", usd(agent.spent_micro_usd))),
+    );
+    for view in &agent.budgets {
+        add("budget", Some(budget::line(view, now)));
+    }
+    // Answers of lists do not tell where it stands.
+    let only_limit = agent.budgets.is_empty() && !agent.budget.is_none();
+    add("budget", only_limit.then(|| agent.budget.to_string()));
+    add("may use", agent.share.map(|share| share.to_string()));
+    add(
+        "waits for money",
+        agent.waits_for_budget.as_deref().map(plain),
     );
     fields
 }

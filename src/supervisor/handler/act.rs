@@ -18,10 +18,11 @@ impl Handler {
     ) -> Result<Reply, StepError> {
         let task = step.task(&request.id)?;
         let actor = request.actor;
+        self.budgets.mind_changes();
         let (task, effect) = match &request.action {
             Action::Cancel { grace_ms } => self.cancel(step, task, *grace_ms, actor)?,
             Action::Pause { reason } => Self::pause(step, task, *reason, actor)?,
-            Action::Resume { reason } => Self::resume(step, task, *reason, actor)?,
+            Action::Resume { reason } => self.resume(step, task, *reason, actor)?,
             Action::Retry => Self::retry(step, task, actor)?,
             Action::Approve => {
                 asks_a_person(&task, "approved")?;
@@ -102,6 +103,7 @@ impl Handler {
     }
 
     fn resume(
+        &mut self,
         step: &mut Step<'_>,
         task: Task,
         reason: PauseReason,
@@ -109,6 +111,12 @@ impl Handler {
     ) -> Result<(Task, ActEffect), StepError> {
         match task.life.state {
             State::Completed | State::Failed | State::Cancelled => Err(over(&task, "resumed")),
+            State::Paused
+                if reason == PauseReason::Person
+                    && task.life.pause_reasons.contains(&PauseReason::Budget) =>
+            {
+                self.resume_with_budget(step, task, actor)
+            }
             State::Paused if task.life.pause_reasons.contains(&reason) => Ok((
                 step.apply(&task, &Event::Resumed { reason }, actor)?,
                 ActEffect::Done,
@@ -219,6 +227,13 @@ fn edit(
     if task.life.state.holds_slot() {
         return Err(wrong_state(&task, "changed while it runs; pause it first"));
     }
+    if patch.budget.is_some() && task.spec.command.prompt().is_none() {
+        let text = format!(
+            "budget: {} is no task of an agent; only those have budgets",
+            task.id
+        );
+        return Err(Refusal::new(RefusalCode::BadRequest, text).into());
+    }
     let (spec, fields) = patched(&task.spec, patch, task.life.not_before);
     if fields.is_empty() {
         return Ok((task, ActEffect::Already));
@@ -269,6 +284,12 @@ fn patched(
     take!(cwd);
     take!(timeout_seconds?);
     take!(max_retries?);
+    if let Some(budget) = patch.budget
+        && let task::Command::Prompt(prompt) = &mut spec.command
+    {
+        note("budget", prompt.budget() != budget);
+        prompt.set_budget(budget);
+    }
     if let Some(at) = patch.at {
         note("at", spec.at != Some(at) || not_before != Some(at));
         spec.at = Some(at);

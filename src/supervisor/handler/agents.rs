@@ -1,7 +1,9 @@
 //! Tasks of agents: how an attempt of one begins, and what is noted of its run.
 
 use super::accounts::Ended;
+use super::budgets::Settled;
 use super::{Handler, Step, StepError};
+use crate::budget::Budget;
 use crate::holds::Run;
 use crate::store::LedgerRow;
 use crate::supervisor::event::Closed;
@@ -18,6 +20,7 @@ impl Handler {
         step: &mut Step<'_>,
         task: &Task,
         attempt: &AttemptId,
+        share: Budget,
     ) -> Result<Option<AgentRun>, StepError> {
         let Some(prompt) = task.spec.command.prompt() else {
             return Ok(None);
@@ -31,14 +34,17 @@ impl Handler {
             session,
             resume,
             probe,
-            budget_micro_usd: prompt
-                .budget_micro_usd
-                .map(|budget| budget.saturating_sub(before.spent_micro_usd)),
+            budget_micro_usd: share.micro_usd,
         }))
     }
 
     /// What is to be known of an agent's run, beside how it ended.
-    pub(super) fn agent_facts(&self, task: &Task, closed: &Closed) -> AgentFacts {
+    pub(super) fn agent_facts(
+        &self,
+        task: &Task,
+        closed: &Closed,
+        settled: &Settled,
+    ) -> AgentFacts {
         let (Some(prompt), Some(agent)) = (task.spec.command.prompt(), &task.life.agent) else {
             return AgentFacts::default();
         };
@@ -53,6 +59,7 @@ impl Handler {
             wrap_up_at,
             denied_is_done: self.settings.denied_tools == "complete",
             resumed: agent.begun,
+            budget_left: settled.has_more,
         }
     }
 
@@ -62,20 +69,26 @@ impl Handler {
         step: &mut Step<'_>,
         task: &Task,
         closed: &Closed,
+        note: &RunNote<'_>,
     ) -> Result<(), StepError> {
         let Some(prompt) = task.spec.command.prompt() else {
             return Ok(());
         };
         let started_at = closed.started_at.or(task.life.started_at);
+        // Its account is told how it truly ended.
+        let mut as_it_was = closed.clone();
+        if let Some(kind) = note.settled.ended_by_us {
+            as_it_was.outcome.kind = kind;
+        }
         let ended = Ended {
-            closed,
+            closed: &as_it_was,
             run: &Run::Attempt(closed.attempt.clone()),
             began: started_at.unwrap_or(closed.ended_at),
         };
         self.end_at_account(step, prompt, &ended)?;
         if closed.outcome.kind.may_have_run() {
             step.tx
-                .add_to_ledger(&ledger_row(step, task, prompt, closed))?;
+                .add_to_ledger(&ledger_row(step, task, prompt, closed, note))?;
         }
         Ok(())
     }
@@ -91,7 +104,21 @@ fn reset_after(report: &Report, permille: u32) -> Option<Timestamp> {
         .max()
 }
 
-fn ledger_row(step: &Step<'_>, task: &Task, prompt: &Prompt, closed: &Closed) -> LedgerRow {
+/// What is noted of a run beside its end.
+pub(super) struct RunNote<'a> {
+    /// What its budgets say.
+    pub(super) settled: &'a Settled,
+    /// The task is completed.
+    pub(super) done: bool,
+}
+
+fn ledger_row(
+    step: &Step<'_>,
+    task: &Task,
+    prompt: &Prompt,
+    closed: &Closed,
+    note: &RunNote<'_>,
+) -> LedgerRow {
     let report = closed.report.as_deref();
     let model = report
         .and_then(|report| report.model.clone())
@@ -110,6 +137,12 @@ fn ledger_row(step: &Step<'_>, task: &Task, prompt: &Prompt, closed: &Closed) ->
         estimated: report.is_some_and(|report| report.cost_estimated),
         tokens: report.map(LedgerRow::tokens_of).unwrap_or_default(),
         run_ms: u64::try_from(run_ms).unwrap_or(0),
+        task_type: task.spec.task_type,
+        chunks: u32::try_from(prompt.chunks.len())
+            .unwrap_or(u32::MAX)
+            .max(1),
+        done: note.done,
+        allowed_micro_usd: note.settled.allowed_micro_usd,
     }
 }
 

@@ -1,12 +1,14 @@
 //! What the carriers saw of attempts: the outcome is recorded as it truly was, the task follows.
 
+use super::agents::RunNote;
+use super::budgets::Settled;
 use super::claim::LAUNCH_WAIT_MS;
 use super::{Handler, MS_PER_SECOND, Step, StepError};
 use crate::supervisor::event::{Attention, Closed, Effect};
 use crate::task::agent::{FAILED_RESUMES_MAX, SERVER_FAILURES_MAX};
 use crate::task::retry::{self, Facts, Policy};
 use crate::task::{
-    Actor, AttemptId, BlockKind, Event, Next, OutcomeKind, RetryOn, Task, Timestamp,
+    Actor, AttemptId, BlockKind, Event, Next, OutcomeKind, RetryOn, State, Task, Timestamp,
 };
 
 /// What a person is told of when no worker can be started.
@@ -51,8 +53,9 @@ impl Handler {
         if let (None, Some(started_at)) = (task.life.started_at, closed.started_at) {
             task = step.apply(&task, &Event::Started { started_at }, Actor::Worker)?;
         }
-        let closed = &judged(&task, closed);
-        let next = self.next(&task, closed, step);
+        let (closed, settled) = self.settle(step, &task, judged(&task, closed))?;
+        let closed = &closed;
+        let next = self.next(&task, closed, &settled, step);
         let event = Event::Ended {
             outcome: closed.outcome.clone(),
             ended_at: closed.ended_at,
@@ -60,8 +63,13 @@ impl Handler {
             report: closed.report.clone().filter(|_| task.life.agent.is_some()),
         };
         let ended = step.apply(&task, &event, Actor::Daemon)?;
-        self.note_run(step, &task, closed)?;
+        let note = RunNote {
+            settled: &settled,
+            done: ended.life.state == State::Completed,
+        };
+        self.note_run(step, &task, closed, &note)?;
         if ended.life.state.is_final() {
+            self.budgets.forget(&ended.id);
             self.tell_dependants(step, &ended)?;
         }
         self.note_restart(step, closed);
@@ -94,7 +102,7 @@ impl Handler {
         }
     }
 
-    fn next(&self, task: &Task, closed: &Closed, step: &Step<'_>) -> Next {
+    fn next(&self, task: &Task, closed: &Closed, settled: &Settled, step: &Step<'_>) -> Next {
         retry::decide(&Facts {
             outcome: &closed.outcome,
             intent: task.life.intent.as_ref(),
@@ -103,7 +111,7 @@ impl Handler {
             restarts: &task.life.restarts,
             policy: &self.policy(task),
             foreground: task.spec.foreground,
-            agent: self.agent_facts(task, closed),
+            agent: self.agent_facts(task, closed, settled),
             now: step.moment.now,
             random: step.moment.random,
         })

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{ClaimRefused, Handler, MS_PER_SECOND, Step, StepError};
+use crate::budget::Budget;
 use crate::schedule::{View, claims};
 use crate::store::PROMOTE_CHUNK;
 use crate::supervisor::event::{Effect, Launch};
@@ -33,6 +34,7 @@ impl Handler {
     pub fn claim(&mut self, step: &mut Step<'_>) -> Result<Wake, StepError> {
         let now = step.moment.now;
         self.tell_closed(step);
+        self.tell_budgets(step)?;
         let at_once = step.tx.promote_due(now)? >= u64::from(PROMOTE_CHUNK);
         self.mind_the_clock(step)?;
         let plan = claims::plan(&self.claims_view(now));
@@ -44,6 +46,7 @@ impl Handler {
         }
         // A launch that just failed closes claims for a moment: plan again.
         let plan = claims::plan(&self.claims_view(now));
+        let of_budgets = self.next_look_at_budgets(now);
         let told = match plan.blocked {
             Some(_) => plan.wake_at,
             None => step
@@ -51,6 +54,7 @@ impl Handler {
                 .next_due()?
                 .into_iter()
                 .chain(self.next_look_at_accounts(now))
+                .chain(of_budgets)
                 .min(),
         };
         let again = in_the_way.then(|| now.plus_ms(LOOK_AGAIN_MS));
@@ -90,15 +94,17 @@ impl Handler {
         let mut left = claims;
         let mut busy = BTreeSet::new();
         let mut shut = BTreeSet::new();
+        // Their budgets have no room for them now.
+        let mut poor = BTreeSet::new();
         loop {
-            // Those that are busy stand before the others, so each of them makes the next look one longer.
-            let busy_before = u32::try_from(busy.len()).unwrap_or(u32::MAX);
+            // Those that are busy or poor stand before the others, so each of them makes the next look one longer.
+            let busy_before = u32::try_from(busy.len() + poor.len()).unwrap_or(u32::MAX);
             let mut news = false;
             for task in self.candidates(step, left.saturating_add(busy_before), &shut)? {
                 if left == 0 {
                     return Ok(!busy.is_empty());
                 }
-                if busy.contains(&task.id) {
+                if busy.contains(&task.id) || poor.contains(&task.id) {
                     continue;
                 }
                 news = true;
@@ -107,13 +113,17 @@ impl Handler {
                     shut.extend(task.spec.command.prompt().map(Prompt::gate));
                     continue;
                 }
+                let Some(share) = self.share_of(step, &task, left)? else {
+                    poor.insert(task.id);
+                    continue;
+                };
                 let attempt = AttemptId {
                     task: task.id.clone(),
                     generation: task.life.generation + 1,
                 };
                 match step.world.create_record(&attempt) {
                     Ok(()) => {
-                        self.claim_one(step, &task, attempt)?;
+                        self.claim_one(step, &task, attempt, share)?;
                         left -= 1;
                     }
                     // An earlier attempt of it is still being ended: the others need not wait for that.
@@ -140,20 +150,23 @@ impl Handler {
         step: &mut Step<'_>,
         task: &Task,
         attempt: AttemptId,
+        share: Budget,
     ) -> Result<(), StepError> {
         let slot = self.free_slot();
         let claimed = Event::Claimed {
             generation: attempt.generation,
             slot,
-            run: self.run_of(step, task, &attempt)?.map(Box::new),
+            run: self.run_of(step, task, &attempt, share)?.map(Box::new),
         };
         let task = step.apply(task, &claimed, Actor::Daemon)?;
+        Self::reserve(step, &task, &attempt, share)?;
         self.slots.insert(slot, attempt);
         let account = self.account_of(&task);
         step.effects.push(Effect::Launch(Box::new(Launch {
             task,
             account,
             is_probe: false,
+            share,
         })));
         Ok(())
     }

@@ -15,6 +15,7 @@ mod accounts;
 mod act;
 mod agents;
 mod attempt;
+mod budgets;
 mod claim;
 mod submit;
 mod system;
@@ -23,6 +24,7 @@ pub(in crate::supervisor) use agents::was_served;
 pub use claim::Wake;
 
 use accounts::Accounts;
+use budgets::Budgets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -170,6 +172,8 @@ pub struct Handler {
     only: Option<Option<TaskId>>,
     /// What is known of agents' accounts. A cache of rows.
     accounts: Accounts,
+    /// What a person was told of budgets. A brake.
+    budgets: Budgets,
     /// A person stopped all claims. A cache of a row.
     claims_stopped: bool,
     /// The store said that the disk is full: no submissions until it has space again.
@@ -208,6 +212,7 @@ impl Handler {
             slots: BTreeMap::new(),
             only: foreground.then_some(None),
             accounts: Accounts::default(),
+            budgets: Budgets::default(),
             claims_stopped: false,
             disk_full: false,
             launch_wait_until: None,
@@ -219,6 +224,13 @@ impl Handler {
             set_aside: tx.count_set_aside()?,
         };
         handler.resync(tx)?;
+        let strays = tx.release_strays()?;
+        if strays > 0 {
+            tracing::info!(
+                strays,
+                "reservations of attempts that are no more are released"
+            );
+        }
         Ok(handler)
     }
 
@@ -297,6 +309,7 @@ impl Handler {
                 self.settings = Arc::clone(settings);
                 (self.quiet_hours, self.zone) = quiet(settings);
                 self.accounts.set_policy(settings);
+                self.budgets.look_again();
                 self.restarts.set_limit(
                     settings.daemon_restart_max,
                     settings.restart_window_seconds * MS_PER_SECOND,

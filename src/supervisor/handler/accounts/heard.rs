@@ -28,7 +28,8 @@ impl Handler {
             return Ok(());
         };
         let began = task.life.started_at.unwrap_or(never);
-        self.hear(step, prompt, &Run::Attempt(attempt.clone()), began, report)
+        self.hear(step, prompt, &Run::Attempt(attempt.clone()), began, report)?;
+        self.count_tokens(step, &task, report)
     }
 
     fn hear(

@@ -82,6 +82,11 @@ impl Accounts {
         self.spec(key).env.remove(BASE_URL)
     }
 
+    /// The accounts that are kept.
+    pub(in crate::supervisor::handler) fn keys(&self) -> impl Iterator<Item = AccountKey> {
+        self.known.keys().cloned()
+    }
+
     pub(super) fn state(&self, agent: &str, account: &str) -> Option<&Account> {
         let key = (agent.to_owned(), account.to_owned());
         self.known.get(&key).map(|known| &known.state)

@@ -5,6 +5,7 @@
 
 use super::Ended;
 use super::known::AccountKey;
+use crate::budget::Budget;
 use crate::holds::{OwnProbe, Run};
 use crate::store::LedgerRow;
 use crate::supervisor::event::{Closed, Effect, Launch};
@@ -12,7 +13,7 @@ use crate::supervisor::handler::agents::{mix, session_id};
 use crate::supervisor::handler::{ClaimRefused, Handler, Step, StepError};
 use crate::task::{
     AgentState, AttemptId, Command, Gate, Lifecycle, PauseReasons, Prompt, ResumeTo, State, Task,
-    TaskId, TaskSpec, Timestamp,
+    TaskId, TaskSpec, TaskType, Timestamp,
 };
 
 /// Longest time of a probe, in seconds: the agent's own retries and time-outs are shorter as a rule.
@@ -84,6 +85,7 @@ impl Handler {
                 task,
                 account,
                 is_probe: true,
+                share: Budget::NONE,
             })));
         }
         Ok(())
@@ -146,6 +148,7 @@ impl Handler {
         step.effects
             .push(Effect::RemoveFiles(vec![closed.attempt.task.clone()]));
         if closed.outcome.kind.may_have_run() {
+            self.budgets.has_spent();
             step.tx
                 .add_to_ledger(&ledger_row(step.moment.now, &prompt, uid, closed))?;
         }
@@ -252,6 +255,10 @@ fn ledger_row(now: Timestamp, prompt: &Prompt, uid: u32, closed: &Closed) -> Led
         estimated: report.is_some_and(|report| report.cost_estimated),
         tokens: report.map(LedgerRow::tokens_of).unwrap_or_default(),
         run_ms: u64::try_from(run_ms).unwrap_or(0),
+        task_type: TaskType::default(),
+        chunks: 1,
+        done: false,
+        allowed_micro_usd: None,
     }
 }
 

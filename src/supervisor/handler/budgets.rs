@@ -1,0 +1,440 @@
+//! Budgets: what a claim reserves, what the end of a run is charged, when a task is paused for money, and what a person is
+//! told of it.
+//!
+//! What is used and reserved are rows, written with the claim and with the outcome; how much an attempt may use is the room
+//! `budget`'s decision. Invariants:
+//! - An attempt that a budget concerns has a reservation from its claim to its outcome, whatever dies in between.
+//! - Memory holds only what a person was told: a brake on saying it again.
+
+use std::collections::BTreeMap;
+
+use super::{Handler, Step, StepError, act};
+use crate::budget::{Alarm, Amounts, Budget, Change, Level, Room, Scope, Standing, after, share};
+use crate::store::{LedgerRow, Reservation, StoreError};
+use crate::supervisor::budgets::{self, Line};
+use crate::supervisor::command::{ActEffect, Refusal, RefusalCode};
+use crate::supervisor::event::{Attention, Closed, Effect};
+use crate::task::{
+    Actor, AttemptId, Event, IntentKind, OutcomeKind, PauseReason, Prompt, Report, Task, TaskId,
+    Timestamp,
+};
+
+/// What a person is told of when a budget is nearly or wholly used up.
+const BUDGET: &str = "budget";
+/// What a person is told of when much is spent in an hour.
+const SPEND_RATE: &str = "spend_rate";
+/// The window of the alarm.
+const HOUR_MS: i64 = 3_600_000;
+/// While the alarm is on, it is looked at this often.
+const RATE_LOOK_MS: i64 = 60_000;
+const MICRO_PER_USD: f64 = 1e6;
+const MS_PER_SECOND: u64 = 1_000;
+
+/// What a person was told of budgets.
+#[derive(Debug, Clone)]
+pub(super) struct Budgets {
+    /// Budgets that are nearly or wholly used up, and the words for each.
+    near: BTreeMap<Scope, (Level, String)>,
+    /// Of these a person was told.
+    told: BTreeMap<Scope, Level>,
+    /// The day that `near` is of.
+    day: Option<Timestamp>,
+    /// Settings or tasks have changed: all budgets are to be looked at.
+    look: bool,
+    /// Runs have ended since the rate was looked at.
+    spent: bool,
+    alarm: Alarm,
+    /// A task waits for the day to be over.
+    waits_for_tomorrow: bool,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self {
+            near: BTreeMap::new(),
+            told: BTreeMap::new(),
+            day: None,
+            look: true,
+            spent: true,
+            alarm: Alarm::default(),
+            waits_for_tomorrow: false,
+        }
+    }
+}
+
+impl Budgets {
+    /// Settings or tasks have changed.
+    pub(super) const fn look_again(&mut self) {
+        self.look = true;
+        self.spent = true;
+    }
+
+    /// A person changes tasks: those that a person was told of are to be looked at.
+    pub(super) fn mind_changes(&mut self) {
+        self.look |= !self.near.is_empty();
+    }
+
+    /// A run has ended, and costs something.
+    pub(super) const fn has_spent(&mut self) {
+        self.spent = true;
+    }
+
+    /// The task is over: its budget concerns nobody any more.
+    pub(super) fn forget(&mut self, task: &TaskId) {
+        self.near.remove(&Scope::Task {
+            id: task.to_string(),
+        });
+    }
+
+    fn note(&mut self, line: &Line) {
+        let scope = line.of.scope.clone();
+        match line.standing.level() {
+            Level::Open => drop(self.near.remove(&scope)),
+            level @ (Level::Warned | Level::UsedUp) => {
+                drop(self.near.insert(scope, (level, line.words())))
+            }
+        }
+    }
+}
+
+/// The end of an attempt, as its budgets see it.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// It did not end as its budget makes it appear: we ended it, and this was its end. That a server has answered is not
+    /// told by such an end.
+    pub(super) ended_by_us: Option<OutcomeKind>,
+    /// It was cut at its share, and its budgets have more.
+    pub(super) has_more: bool,
+    /// What it was allowed to cost.
+    pub(super) allowed_micro_usd: Option<u64>,
+}
+
+impl Handler {
+    /// What an attempt of this task may use up, when `slots` can still be given; `None` = it cannot begin now. A task that
+    /// has begun, or whose own budget it is, is paused when one is used up.
+    pub(super) fn share_of(
+        &mut self,
+        step: &mut Step<'_>,
+        task: &Task,
+        slots: u32,
+    ) -> Result<Option<Budget>, StepError> {
+        let now = step.moment.now;
+        let lines = budgets::lines_of(&self.settings, step.tx.ledger(), task, slots, now)?;
+        let standings: Vec<Standing> = lines.iter().map(|line| line.standing).collect();
+        match share(&standings) {
+            Room::Share(share) => Ok(Some(share)),
+            Room::Wait(_) => Ok(None),
+            Room::UsedUp(place) => {
+                let line = &lines[place];
+                self.budgets.note(line);
+                self.budgets.waits_for_tomorrow |= line.of.scope.is_daily();
+                // Who has not begun stays in its place, and begins when the budget has room again.
+                let has_begun = task.life.generation > 0;
+                if has_begun || matches!(line.of.scope, Scope::Task { .. }) {
+                    let reason = PauseReason::Budget;
+                    step.apply(task, &Event::Paused { reason }, Actor::Daemon)?;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Notes what an attempt may use up, in the transaction of its claim.
+    pub(super) fn reserve(
+        step: &Step<'_>,
+        task: &Task,
+        attempt: &AttemptId,
+        share: Budget,
+    ) -> Result<(), StepError> {
+        let Some(prompt) = task.spec.command.prompt().filter(|_| !share.is_none()) else {
+            return Ok(());
+        };
+        step.tx.reserve(&Reservation {
+            attempt: attempt.clone(),
+            at: step.moment.now,
+            project: task.spec.cwd.to_string_lossy().into_owned(),
+            agent: prompt.agent.clone(),
+            account: prompt.account.clone(),
+            share,
+        })?;
+        Ok(())
+    }
+
+    /// An attempt has ended: its reservation is released, and what it has used is counted. Returns its end as its budget
+    /// makes it appear: a cost that can be reckoned is, and a time-out that was its share's is the budget's.
+    pub(super) fn settle(
+        &mut self,
+        step: &Step<'_>,
+        task: &Task,
+        closed: Closed,
+    ) -> Result<(Closed, Settled), StepError> {
+        let Some(prompt) = task.spec.command.prompt() else {
+            return Ok((closed, Settled::default()));
+        };
+        let share = step.tx.release(&closed.attempt)?;
+        let mut closed = priced(step, prompt, closed)?;
+        self.budgets.has_spent();
+        let mut settled = Settled {
+            ended_by_us: None,
+            has_more: false,
+            allowed_micro_usd: share.and_then(|share| share.micro_usd),
+        };
+        let now = step.moment.now;
+        let mut lines = budgets::lines_of(&self.settings, step.tx.ledger(), task, 1, now)?;
+        let share = share.unwrap_or(Budget::NONE);
+        let mut spent = spent(task, &closed, share);
+        let is_cut_by_time = self.is_cut_by_time(task, &closed, share);
+        if is_cut_by_time {
+            spent.run_ms = spent.run_ms.max(share.run_ms.unwrap_or(0));
+        }
+        if is_cut_by_time || is_cut_for_tokens(task, &closed) {
+            settled.ended_by_us = Some(closed.outcome.kind);
+            closed.outcome.kind = OutcomeKind::MaxBudget;
+        }
+        if !closed.outcome.kind.may_have_run() {
+            return Ok((closed, settled));
+        }
+        if closed.outcome.kind == OutcomeKind::MaxBudget && !share.is_none() {
+            let standings: Vec<Standing> = lines.iter().map(|line| line.standing).collect();
+            settled.has_more = after(&standings, share, spent).is_none();
+        }
+        for line in &mut lines {
+            line.standing.used = line.standing.used.plus(spent);
+            self.budgets.note(line);
+        }
+        let used_up = lines
+            .iter()
+            .find(|line| line.standing.level() == Level::UsedUp);
+        if let Some(line) = used_up.filter(|_| closed.outcome.kind == OutcomeKind::MaxBudget) {
+            closed.outcome = closed.outcome.clone().with_detail(line.words());
+        }
+        Ok((closed, settled))
+    }
+
+    /// A running agent has used so many tokens: beyond its share it gets another one, or is stopped.
+    pub(super) fn count_tokens(
+        &self,
+        step: &mut Step<'_>,
+        task: &Task,
+        report: &Report,
+    ) -> Result<(), StepError> {
+        let attempt = task.attempt();
+        let Some(mut reserved) = step.tx.ledger().reservation(&attempt)? else {
+            return Ok(());
+        };
+        let seen = LedgerRow::tokens_of(report).sum();
+        let Some(most) = reserved.tokens.filter(|most| seen >= *most) else {
+            return Ok(());
+        };
+        let now = step.moment.now;
+        let lines = budgets::lines_of(&self.settings, step.tx.ledger(), task, 1, now)?;
+        let standings: Vec<Standing> = lines.iter().map(|line| line.standing).collect();
+        let more = match share(&standings) {
+            Room::Share(share) => share
+                .tokens
+                .filter(|more| most.saturating_add(*more) > seen),
+            Room::Wait(_) | Room::UsedUp(_) => None,
+        };
+        if let Some(more) = more {
+            reserved.tokens = Some(most.saturating_add(more));
+            return Self::reserve(step, task, &attempt, reserved);
+        }
+        if !step.world.has_ended(&attempt) {
+            act::wish(step, task.clone(), IntentKind::Budget, None, Actor::Daemon)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the time was over that its budget had left, and not the task's time limit.
+    fn is_cut_by_time(&self, task: &Task, closed: &Closed, share: Budget) -> bool {
+        let own_seconds = task
+            .spec
+            .timeout_seconds
+            .unwrap_or(self.settings.task_timeout_seconds);
+        let own_ms = own_seconds.saturating_mul(MS_PER_SECOND);
+        closed.outcome.kind == OutcomeKind::TimedOut
+            && share
+                .run_ms
+                .is_some_and(|most| own_ms == 0 || most < own_ms)
+    }
+
+    /// A person wants a task to go on that is paused for money: it may when its budgets have room again.
+    pub(super) fn resume_with_budget(
+        &mut self,
+        step: &mut Step<'_>,
+        task: Task,
+        actor: Actor,
+    ) -> Result<(Task, ActEffect), StepError> {
+        let now = step.moment.now;
+        let lines = budgets::lines_of(&self.settings, step.tx.ledger(), &task, 1, now)?;
+        let used_up = lines
+            .iter()
+            .find(|line| line.standing.level() == Level::UsedUp);
+        if let Some(line) = used_up {
+            let text = format!("{} cannot be resumed: {}", task.id, line.words());
+            return Err(Refusal::new(RefusalCode::IllegalTransition, text).into());
+        }
+        let mut task = task;
+        for reason in [PauseReason::Budget, PauseReason::Person] {
+            if task.life.pause_reasons.contains(&reason) {
+                task = step.apply(&task, &Event::Resumed { reason }, actor)?;
+            }
+        }
+        self.budgets.look_again();
+        Ok((task, ActEffect::Done))
+    }
+
+    /// Tells a person of budgets that are nearly used up and of those that are, once each time that changes, and of much
+    /// money in an hour.
+    pub(super) fn tell_budgets(&mut self, step: &mut Step<'_>) -> Result<(), StepError> {
+        let now = step.moment.now;
+        let today = budgets::day_of(now);
+        if std::mem::take(&mut self.budgets.look) || self.budgets.day != Some(today) {
+            self.budgets.day = Some(today);
+            self.look_at_all(step)?;
+        }
+        let levels: BTreeMap<Scope, Level> = self
+            .budgets
+            .near
+            .iter()
+            .map(|(scope, (level, _))| (scope.clone(), *level))
+            .collect();
+        if levels != self.budgets.told {
+            let words = self.budgets.near.values().map(|(_, words)| words.as_str());
+            let text = words.collect::<Vec<_>>().join("; ");
+            step.effects.push(if levels.is_empty() {
+                Effect::AttentionOver(BUDGET)
+            } else {
+                Effect::Attention(Attention { kind: BUDGET, text })
+            });
+            self.budgets.told = levels;
+        }
+        self.mind_the_rate(step)
+    }
+
+    /// Looks at every budget there is, as after a start.
+    fn look_at_all(&mut self, step: &Step<'_>) -> Result<(), StoreError> {
+        let now = step.moment.now;
+        let ledger = step.tx.ledger();
+        let accounts = budgets::accounts(&self.settings, self.accounts.keys());
+        let mut lines = budgets::of_settings(&self.settings, ledger, accounts, now)?;
+        let known = self.budgets.near.keys().filter_map(|scope| match scope {
+            Scope::Task { id } => id.parse().ok(),
+            Scope::Session { .. } | Scope::Account { .. } | Scope::Day => None,
+        });
+        let mut ids: Vec<TaskId> = known.chain(ledger.tasks_with_budgets()?).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        for id in ids {
+            let task = step.tx.task(&id)?;
+            for task in task.iter().filter(|task| !task.life.state.is_final()) {
+                lines.extend(budgets::lines_of(&self.settings, ledger, task, 1, now)?);
+            }
+        }
+        self.budgets.near.clear();
+        for line in &lines {
+            self.budgets.note(line);
+        }
+        Ok(())
+    }
+
+    fn mind_the_rate(&mut self, step: &mut Step<'_>) -> Result<(), StepError> {
+        let limit = micro(self.settings.spend_alarm_usd_per_hour);
+        let is_news = std::mem::take(&mut self.budgets.spent) || self.budgets.alarm.is_on();
+        if !is_news || (limit == 0 && !self.budgets.alarm.is_on()) {
+            return Ok(());
+        }
+        let used = step
+            .tx
+            .ledger()
+            .used(&Scope::Day, step.moment.now.plus_ms(-HOUR_MS))?;
+        match self.budgets.alarm.look(used.amounts.micro_usd, limit) {
+            Change::Raised => {
+                let text = format!(
+                    "{} were spent in the last hour, spend_alarm_usd_per_hour warns from {} on: `taskctl cost --since 1h`, \
+                     `taskctl system pause`",
+                    crate::budget::usd(used.amounts.micro_usd),
+                    crate::budget::usd(limit)
+                );
+                step.effects.push(Effect::Attention(Attention {
+                    kind: SPEND_RATE,
+                    text,
+                }));
+            }
+            Change::Over => step.effects.push(Effect::AttentionOver(SPEND_RATE)),
+            Change::Same => {}
+        }
+        Ok(())
+    }
+
+    /// When to look again for the budgets' sake: when the alarm may be over, and when the day is that a task waits for.
+    pub(super) fn next_look_at_budgets(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let alarm = self
+            .budgets
+            .alarm
+            .is_on()
+            .then(|| now.plus_ms(RATE_LOOK_MS));
+        let tomorrow = budgets::day_of(now).plus_ms(24 * HOUR_MS);
+        let waits = std::mem::take(&mut self.budgets.waits_for_tomorrow)
+            || self.budgets.near.keys().any(Scope::is_daily);
+        alarm.into_iter().chain(waits.then_some(tomorrow)).min()
+    }
+}
+
+/// Whether it was stopped because its budget of tokens was used up, and did not come to its end before.
+fn is_cut_for_tokens(task: &Task, closed: &Closed) -> bool {
+    let wished = task.life.intent.as_ref().map(|intent| intent.kind);
+    let by_us = matches!(
+        closed.outcome.kind,
+        OutcomeKind::NoResult | OutcomeKind::Signaled | OutcomeKind::Exited
+    );
+    wished == Some(IntentKind::Budget) && by_us && closed.outcome.stop_sent
+}
+
+/// What the run has used up; of unknown cost it counts with what it was allowed.
+fn spent(task: &Task, closed: &Closed, share: Budget) -> Amounts {
+    let report = closed.report.as_deref();
+    let known = report.and_then(|report| report.cost_micro_usd);
+    let started_at = closed.started_at.or(task.life.started_at);
+    let run_ms = started_at.map_or(0, |started_at| closed.ended_at.ms_since(started_at));
+    Amounts {
+        micro_usd: known.or(share.micro_usd).unwrap_or(0),
+        tokens: report.map_or(0, |report| LedgerRow::tokens_of(report).sum()),
+        run_ms: u64::try_from(run_ms).unwrap_or(0),
+    }
+}
+
+/// The end with a cost that the agent did not tell, where it can be known: a session that does not exist has cost nothing,
+/// and a run whose tokens were seen has cost what others of its model have for theirs.
+fn priced(step: &Step<'_>, prompt: &Prompt, mut closed: Closed) -> Result<Closed, StoreError> {
+    let kind = closed.outcome.kind;
+    let Some(report) = closed.report.as_deref_mut() else {
+        return Ok(closed);
+    };
+    if report.cost_micro_usd.is_some() || !kind.may_have_run() {
+        return Ok(closed);
+    }
+    if kind == OutcomeKind::UnknownSession {
+        report.cost_micro_usd = Some(0);
+        return Ok(closed);
+    }
+    let tokens = LedgerRow::tokens_of(report);
+    let model = report.model.clone().or_else(|| prompt.model.clone());
+    if tokens.sum() > 0
+        && let Some(model) = model
+    {
+        let rate = step.tx.ledger().rate(&prompt.agent, &model)?;
+        report.cost_micro_usd = rate.cost_of(&tokens);
+        report.cost_estimated = report.cost_micro_usd.is_some();
+    }
+    Ok(closed)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a setting in its range, not negative; a cast from a float saturates"
+)]
+fn micro(usd: f64) -> u64 {
+    (usd * MICRO_PER_USD).round() as u64
+}
