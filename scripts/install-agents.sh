@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the real agents that tests drive against stand-ins for their APIs. They are large (Claude Code: 361 MB, Codex:
-# 404 MB, Qwen Code: 55 MB) and not ours, so they go outside the tree, once for all trees of a user, each version in a
+# 404 MB, Qwen Code: 55 MB, OpenCode: 354 MB, Gemini: 100 MB) and not ours, so they go outside the tree, once for all trees of a user, each version in a
 # directory of its own, with its program in it under a name that does not depend on how its package is laid out.
 # Usage: install-agents.sh [test|machine]
 #   TEST_AGENTS_DIR=~/.cache/auto-claude-test   where; the tests look there as well (for Claude Code also at
@@ -70,3 +70,8 @@ agent "Claude Code" @anthropic-ai/claude-code "$CLAUDE_VERSION" "claude-code-$CL
 agent "Codex" @openai/codex "$CODEX_VERSION" "codex-$CODEX_VERSION" codex \
     'node_modules/@openai/codex-*/vendor/*/bin/codex' 'node_modules/.bin/codex'
 agent "Qwen Code" @qwen-code/qwen-code "$QWEN_VERSION" "qwen-code-$QWEN_VERSION" qwen 'node_modules/.bin/qwen'
+# Those of `make test-machine` only.
+if [ "${1:-test}" = machine ]; then
+    agent "Gemini" @google/gemini-cli "$GEMINI_VERSION" "gemini-cli-$GEMINI_VERSION" gemini 'node_modules/.bin/gemini'
+    agent "OpenCode" opencode-ai "$OPENCODE_VERSION" "opencode-$OPENCODE_VERSION" opencode 'node_modules/.bin/opencode'
+fi

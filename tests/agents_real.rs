@@ -1,4 +1,4 @@
-//! The real Codex and the real Qwen Code under the real daemon, against a stand-in for their servers, as their descriptions
+//! The real Codex, Qwen Code, Gemini and OpenCode under the real daemon, against a stand-in for their servers, as their descriptions
 //! in `config/agents/` say: a prompt, a session that goes on, limits that hold the account, and errors that an exit code of 0
 //! hides.
 
@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 /// The versions that `scripts/lib.sh` pins.
 const CODEX: &str = "codex-0.169.0";
 const QWEN: &str = "qwen-code-0.15.10";
+const GEMINI: &str = "gemini-cli-0.61.0";
+const OPENCODE: &str = "opencode-1.18.33";
 
 /// The directory of an installed agent, or none after a line that says so.
 fn installed(package: &str, program: &str, what: &str) -> Option<PathBuf> {
@@ -88,25 +90,49 @@ impl Night {
         .map(str::to_owned)
         .to_vec();
         arguments.push(config.display().to_string());
-        if self.agent == "codex" {
-            let settings = format!(
-                "model = \"gpt-standin\"\nmodel_provider = \"standin\"\n[model_providers.standin]\nname = \"standin\"\n\
-                 base_url = {:?}\nenv_key = \"STANDIN_KEY\"\nwire_api = \"responses\"\nrequest_max_retries = 0\n\
-                 stream_max_retries = 0\n",
-                self.api.url()
-            );
-            std::fs::write(config.join("config.toml"), settings).unwrap();
-            arguments.extend(["--secret".to_owned(), file("STANDIN_KEY")]);
-        } else {
-            // Its own tries of a failed request, which it makes in silence.
-            let settings = json!({"model": {"generationConfig": {"maxRetries": 0}}});
-            std::fs::write(config.join("settings.json"), settings.to_string()).unwrap();
-            arguments.extend(["--secret".to_owned(), file("OPENAI_API_KEY")]);
-            for (name, value) in [
-                ("OPENAI_BASE_URL", self.api.url()),
-                ("OPENAI_MODEL", "m".to_owned()),
-            ] {
-                arguments.extend(["--env".to_owned(), format!("{name}={value}")]);
+        let url = self.api.url();
+        let write = |name: &str, text: String| {
+            let file = config.join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, text).unwrap();
+            file.display().to_string()
+        };
+        match self.agent {
+            "codex" => {
+                let settings = format!(
+                    "model = \"gpt-standin\"\nmodel_provider = \"standin\"\n[model_providers.standin]\n\
+                     name = \"standin\"\nbase_url = {url:?}\nenv_key = \"STANDIN_KEY\"\nwire_api = \"responses\"\n\
+                     request_max_retries = 0\nstream_max_retries = 0\n"
+                );
+                write("config.toml", settings);
+                arguments.extend(["--secret".to_owned(), file("STANDIN_KEY")]);
+            }
+            "qwen" => {
+                // Its own tries of a failed request, which it makes in silence.
+                let settings = json!({"model": {"generationConfig": {"maxRetries": 0}}});
+                write("settings.json", settings.to_string());
+                arguments.extend(["--secret".to_owned(), file("OPENAI_API_KEY")]);
+                for (name, value) in [("OPENAI_BASE_URL", url.as_str()), ("OPENAI_MODEL", "m")] {
+                    arguments.extend(["--env".to_owned(), format!("{name}={value}")]);
+                }
+            }
+            "gemini" => {
+                let settings = json!({"security": {"auth": {"selectedType": "gemini-api-key"}}});
+                write(".gemini/settings.json", settings.to_string());
+                arguments.extend(["--secret".to_owned(), file("GEMINI_API_KEY")]);
+                let base = url.trim_end_matches("/v1");
+                let base = format!("GOOGLE_GEMINI_BASE_URL={base}");
+                arguments.extend(["--env".to_owned(), base]);
+            }
+            _ => {
+                let options = json!({"baseURL": url, "apiKey": "{env:STANDIN_KEY}"});
+                let provider = json!({"npm": "@ai-sdk/openai-compatible", "name": "standin", "options": options,
+                    "models": {"m": {"name": "m"}}});
+                let settings = json!({"provider": {"standin": provider}, "model": "standin/m",
+                    "small_model": "standin/m"});
+                let settings = write("opencode.json", settings.to_string());
+                arguments.extend(["--secret".to_owned(), file("STANDIN_KEY")]);
+                arguments.extend(["--env".to_owned(), format!("OPENCODE_CONFIG={settings}")]);
             }
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -159,7 +185,10 @@ impl Night {
         let report = &task["agent"]["report"];
         assert!(report["session"].is_string(), "{report}");
         let asked = self.api.asked();
-        assert_eq!(asked[0].credential, "Bearer sk-standin");
+        assert_eq!(
+            asked[0].credential.trim_start_matches("Bearer "),
+            "sk-standin"
+        );
         assert!(asked[0].body.to_string().contains("say plain"));
         let costs = self.world.ask("GET", &format!("/costs?task={id}"), None);
         assert!(costs[0]["tokens"]["output"].as_u64() >= Some(20), "{costs}");
@@ -200,8 +229,14 @@ impl Night {
             .unwrap()
             .to_owned();
         let sessions = self.sessions(&id);
-        assert_eq!(sessions.len(), 2, "{sessions:?}");
-        assert_eq!(sessions[1], said, "the session that it had named went on");
+        // Gemini keeps nothing of a session whose first request was refused: it gets a new one.
+        let tries = if self.agent == "gemini" { 3 } else { 2 };
+        assert_eq!(sessions.len(), tries, "{sessions:?}");
+        assert_eq!(
+            sessions.last(),
+            Some(&said),
+            "the session that it had named went on"
+        );
         let asked = self.api.asked();
         let text = asked[before].body.to_string();
         assert!(
@@ -223,6 +258,57 @@ impl Night {
             self.world.output(&id)
         );
     }
+}
+
+#[test]
+#[ignore = "machine: installs a large agent more"]
+fn the_real_gemini_runs_and_waits_out_its_daily_quota() {
+    let Some(bin) = installed(GEMINI, "gemini", "the real Gemini CLI") else {
+        return;
+    };
+    let night = Night::new("gemini", &bin);
+    night.plain();
+    let violation = json!({"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"});
+    let details = json!([{"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [violation]}]);
+    let more = json!({"code": 429, "status": "RESOURCE_EXHAUSTED", "details": details});
+    let limit = Answer::Error(429, "quota", "Quota exceeded", more);
+    night.limited_and_resumed(limit, "five_hour");
+    night.fails(
+        "model",
+        Answer::error(404, "NOT_FOUND", "models/m is not found"),
+        "model_unavailable",
+    );
+    night
+        .api
+        .answer(Answer::error(401, "UNAUTHENTICATED", "API key not valid"));
+    let id = night.ask("login");
+    night.world.wait_state(&id, "waiting_unban");
+    assert_eq!(night.holds()[0]["kind"], "login");
+}
+
+#[test]
+#[ignore = "machine: installs a large agent more"]
+fn the_real_opencode_runs_and_waits_for_credit() {
+    let Some(bin) = installed(OPENCODE, "opencode", "the real OpenCode") else {
+        return;
+    };
+    let night = Night::new("opencode", &bin);
+    night.plain();
+    let limit = Answer::error(402, "insufficient_credits", "Credit is used up");
+    night.limited_and_resumed(limit, "credit");
+    night.fails(
+        "model",
+        Answer::error(404, "model_not_found", "The model m does not exist"),
+        "model_unavailable",
+    );
+    night.api.answer(Answer::error(
+        401,
+        "invalid_api_key",
+        "Incorrect API key provided",
+    ));
+    let id = night.ask("login");
+    night.world.wait_state(&id, "waiting_unban");
+    assert_eq!(night.holds()[0]["kind"], "login");
 }
 
 fn soon() -> i64 {

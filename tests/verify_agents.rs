@@ -14,9 +14,10 @@ mod common;
 mod known;
 mod messages_api;
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use claude_kit::{MODEL, program};
 use common::{AUTO_CLAUDE, World};
@@ -57,7 +58,7 @@ fn holds(world: &World, account: &str) -> Value {
 }
 
 #[test]
-fn the_real_claude_code_keeps_every_clause_and_nothing_leaves_this_machine() {
+fn the_real_claude_code_keeps_every_clause() {
     let Some(program) = program("the contract of Claude Code") else {
         return;
     };
@@ -285,6 +286,70 @@ fn a_new_program_is_verified_once_and_a_replaced_one_again() {
     assert_eq!(bench.api.turns().len(), before);
     let task = bench.world.wait_state(&id, "pending");
     assert_eq!(task["retries"], 0);
+}
+
+#[test]
+fn a_run_in_the_foreground_says_what_it_waits_for() {
+    let home = tempfile::tempdir().unwrap();
+    let program = home.path().join("claude");
+    stub(&program, "2.1.300");
+    let world = World::new(&format!(
+        "verify_agents = \"on\"\nclaude_cli_command = {program:?}\n"
+    ));
+    let mut run = Command::new(AUTO_CLAUDE)
+        .args(["run", "--prompt", "hi", "--state-dir"])
+        .arg(world.dir())
+        .current_dir(home.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(run.stderr.take().unwrap()).lines();
+    let told = lines
+        .map_while(Result::ok)
+        .find(|line| line.contains(": waits: "));
+    // Two signals: it leaves at once.
+    for _ in 0..2 {
+        common::signal(i32::try_from(run.id()).unwrap(), "TERM");
+    }
+    run.wait().unwrap();
+    let told = told.expect("the run said why it waits");
+    assert!(told.contains("auto-claude agent verify claude"), "{told}");
+}
+
+#[test]
+fn a_check_talks_to_loopback_and_to_nobody_else() {
+    let Some(program) = program("where a check connects to") else {
+        return;
+    };
+    let traces = Command::new("strace").arg("-V").output();
+    if !traces.is_ok_and(|output| output.status.success()) {
+        println!("SKIPPED: where a check connects to: strace is not installed");
+        return;
+    }
+    let world = World::new("");
+    let trace = world.dir().join("connects");
+    let output = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=connect", "-o"])
+        .arg(&trace)
+        .args([AUTO_CLAUDE, "agent", "verify", "claude", "--state-dir"])
+        .arg(world.dir())
+        .env("CLAUDE_CLI_COMMAND", program)
+        .output()
+        .unwrap();
+    if String::from_utf8_lossy(&output.stderr).contains("ptrace") {
+        println!("SKIPPED: where a check connects to: this process may not trace");
+        return;
+    }
+    assert!(output.status.success(), "{output:?}");
+    let trace = std::fs::read_to_string(&trace).unwrap();
+    let there: Vec<&str> = trace
+        .lines()
+        .filter(|line| line.contains("AF_INET"))
+        .collect();
+    assert!(there.len() >= 4, "{trace}");
+    for line in there {
+        assert!(line.contains("inet_addr(\"127.0.0.1\")"), "{line}");
+    }
 }
 
 #[test]

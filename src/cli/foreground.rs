@@ -170,6 +170,27 @@ impl<'a> Run<'a> {
         if let (false, Some(why)) = (status.claims.enabled, &status.claims.why_not) {
             self.note(&format!("waits: {}", plain(why)));
         }
+        self.say_what_its_account_waits_for().await
+    }
+
+    /// The same for a prompt whose account is closed.
+    async fn say_what_its_account_waits_for(&mut self) -> Result<(), CliError> {
+        let waits = matches!(
+            self.task.state,
+            State::Pending | State::Retrying | State::WaitingUnban
+        );
+        if !waits || self.task.agent.is_none() {
+            return Ok(());
+        }
+        let route = task_route(self.task.id.as_str(), "")?;
+        let task: TaskView = match self.daemon.get(&route).await {
+            // The end of the lease says it as well, and is acted upon.
+            Err(error) if error.is_away() => return Ok(()),
+            known => known?,
+        };
+        if let Some(why) = task.agent.and_then(|agent| agent.waits_for) {
+            self.note(&format!("waits: {}", plain(&why)));
+        }
         Ok(())
     }
 
@@ -334,6 +355,7 @@ impl<'a> Run<'a> {
                 outcome: None,
             };
             self.state(&format!("{}{attempt}", verdict(&ending)));
+            self.say_what_its_account_waits_for().await?;
         }
         Ok(())
     }

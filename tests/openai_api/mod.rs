@@ -1,5 +1,5 @@
 //! A stand-in for an OpenAI-compatible server on loopback: what Codex (`/v1/responses`) and Qwen Code
-//! (`/v1/chat/completions`) talk to in tests. It says short texts until it is told otherwise, and keeps what was asked.
+//! (`/v1/chat/completions`, as OpenCode does) talk to in tests, and Gemini (`…:streamGenerateContent`). It says short texts until it is told otherwise, and keeps what was asked.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
@@ -129,12 +129,17 @@ impl Shared {
         let body: Value = serde_json::from_slice(&raw.body).unwrap_or_default();
         let model = body["model"].as_str().unwrap_or("m").to_owned();
         let streams = body["stream"] == true;
-        let is_answered =
-            raw.path.ends_with("/responses") || raw.path.ends_with("/chat/completions");
+        let is_gemini = raw.path.contains(":streamGenerateContent");
+        let is_answered = is_gemini
+            || raw.path.ends_with("/responses")
+            || raw.path.ends_with("/chat/completions");
         if raw.method != "POST" || !is_answered {
             return send(404, JSON, &error("not_found", "no such route", &json!({})));
         }
-        let credential = raw.headers.iter().find(|(name, _)| name == "authorization");
+        let credential = raw
+            .headers
+            .iter()
+            .find(|(name, _)| name == "authorization" || name == "x-goog-api-key");
         self.asked.lock().unwrap().push(Asked {
             credential: credential
                 .map(|(_, value)| value.clone())
@@ -146,6 +151,7 @@ impl Shared {
             Answer::Error(status, kind, message, more) => {
                 send(status, JSON, &error(kind, message, &more))
             }
+            Answer::Say(text) if is_gemini => send(200, STREAM, &candidate(text)),
             Answer::Say(text) if raw.path.ends_with("/responses") => {
                 send(200, STREAM, &responses(text))
             }
@@ -182,6 +188,16 @@ fn responses(text: &str) -> String {
         )
     })
     .collect()
+}
+
+/// An answer of the Gemini API as a stream.
+fn candidate(text: &str) -> String {
+    let usage =
+        json!({"promptTokenCount": 100, "candidatesTokenCount": 20, "totalTokenCount": 120});
+    let content = json!({"role": "model", "parts": [{"text": text}]});
+    let answer = json!({"candidates": [{"content": content, "finishReason": "STOP", "index": 0}],
+        "usageMetadata": usage, "modelVersion": "m"});
+    format!("data: {answer}\n\n")
 }
 
 fn usage() -> Value {
