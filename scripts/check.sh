@@ -6,7 +6,7 @@ need_cargo
 LIMIT_S=${LIMIT_S:-600}
 
 step "format" cargo fmt --all --check
-step "lints" cargo clippy --locked --all-targets --features crashpoints -- -D warnings
+step "lints" cargo clippy --locked --all-targets --features crashpoints,sim -- -D warnings
 # What ships is built without the crash points: it must be clean as well.
 step "lints, as shipped" cargo clippy --locked --lib --bins -- -D warnings
 # A package of its own, run by `make fuzz`: here only whether it still fits the library.

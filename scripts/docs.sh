@@ -4,7 +4,7 @@
 source "$(dirname "$0")/lib.sh"
 need_cargo
 say "writing"
-UPDATE_DOCS=1 cargo test --locked --features crashpoints --quiet docs
+UPDATE_DOCS=1 cargo test --locked --features crashpoints,sim --quiet docs
 say "checking"
-cargo test --locked --features crashpoints --quiet docs
+cargo test --locked --features crashpoints,sim --quiet docs
 git --no-pager diff --stat -- docs README.md 2>/dev/null || true

@@ -8,4 +8,4 @@ scripts/install-tools.sh test
 have cargo-nextest || die "make soak needs cargo-nextest $NEXTEST_VERSION (see above why it could not be installed)"
 export SOAK_SECONDS=${SOAK_SECONDS:-3600}
 say "soak: $SOAK_SECONDS s per test${SOAK_SEED:+, seed $SOAK_SEED}"
-exec cargo nextest run --locked --features crashpoints --profile soak --run-ignored only --no-tests=pass --no-capture
+exec cargo nextest run --locked --features crashpoints,sim --profile soak --run-ignored only --no-tests=pass --no-capture

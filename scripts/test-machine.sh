@@ -14,7 +14,7 @@ rm -f "$junit"
 rc=0
 say "machine tier (limit $limit s)"
 timeout --foreground --kill-after=60 "$limit" \
-    cargo nextest run --locked --features crashpoints --profile machine --run-ignored only --no-tests=pass || rc=$?
+    cargo nextest run --locked --features crashpoints,sim --profile machine --run-ignored only --no-tests=pass || rc=$?
 # The first failure ends the run with 100, so a run that reached its limit has had none.
 if [ $rc = 124 ] || [ $rc = 137 ]; then
     skipped "the rest of the machine tier" "its $limit s were over"

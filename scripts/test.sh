@@ -18,8 +18,8 @@ rm -f "$JUNIT" "$DOC_LOG" "$TEST_LOG"
 step "checks" env LIMIT_S="$(seconds_left "$LIMIT_S")" scripts/check.sh
 
 # A pipe would hide the exit status from `step`; a function could not be run by `timeout`.
-run_nextest='cargo nextest run --locked --features crashpoints --no-tests=pass'
-run_cargo_test='set -o pipefail; cargo test --locked --features crashpoints --no-fail-fast --lib --bins --tests -- --nocapture 2>&1 | tee '$TEST_LOG
+run_nextest='cargo nextest run --locked --features crashpoints,sim --no-tests=pass'
+run_cargo_test='set -o pipefail; cargo test --locked --features crashpoints,sim --no-fail-fast --lib --bins --tests -- --nocapture 2>&1 | tee '$TEST_LOG
 if have cargo-nextest; then
     step "tests" bash -c "exec $run_nextest"
 else

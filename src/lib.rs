@@ -31,6 +31,9 @@
 //! | [`cli`] | edge | the command lines, `taskctl`'s commands and rendering |
 //! | [`daemon`] | edge | wires the rooms into the program `auto-claude` |
 //!
+//! With the feature `sim` there is one more, `sim`: the world in which the supervisor is simulated. Shipped binaries carry none
+//! of it.
+//!
 //! [`crash`] holds the crash points and the shorter waits of the tests (shipped binaries carry none of it), [`crc`] the checksum of what is
 //! read back after a crash.
 
@@ -51,6 +54,8 @@ pub mod output;
 pub mod process;
 pub mod record;
 pub mod schedule;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod store;
 pub mod supervisor;
 pub mod task;

@@ -160,6 +160,8 @@ pub(super) fn open_writer(
     schema::migrate(&mut conn, path, migrations, now)?;
     if main.is_none_or(|main| main.version != newest) {
         take_log_in(&conn).map_err(failed)?;
+    } else {
+        settle_log(&conn, options)?;
     }
     leave_untouched(&conn, false).map_err(failed)?;
     Ok(conn)
@@ -174,6 +176,42 @@ fn take_log_in(conn: &Connection) -> rusqlite::Result<()> {
         return Err(rusqlite::Error::SqliteFailure(busy, None));
     }
     Ok(())
+}
+
+/// Makes durable what the log says, before anybody reads it. A writer that was killed between writing a commit and its sync
+/// leaves one that every reader sees and that a power loss takes back: what followed from it would stand on nothing.
+///
+/// A checkpoint syncs the log before it copies it. Where it cannot copy all (a reader holds a snapshot, the disk is full), the
+/// log is synced by its name.
+fn settle_log(conn: &Connection, options: &OpenOptions) -> Result<(), OpenError> {
+    let checkpoint = conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+    });
+    match checkpoint {
+        Ok((frames, copied)) if frames == copied => Ok(()),
+        Ok(_) | Err(_) if options.on_disk() => sync_log(&options.path),
+        Ok(_) => {
+            let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+            Err(explain(
+                &options.path,
+                rusqlite::Error::SqliteFailure(busy, None),
+            ))
+        }
+        Err(error) => Err(explain(&options.path, error)),
+    }
+}
+
+/// Syncs the log and the directory that names it. The log has none of SQLite's locks, so it may be opened and closed here.
+fn sync_log(path: &Path) -> Result<(), OpenError> {
+    let log = super::copy::with_suffix(path, "-wal");
+    let synced = match std::fs::File::open(&log) {
+        Ok(file) => file
+            .sync_all()
+            .and_then(|()| super::copy::sync_directory(path)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    };
+    synced.map_err(|source| OpenError::File { path: log, source })
 }
 
 /// Whether closing the connection leaves the write-ahead log alone.

@@ -235,18 +235,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError::BadRow`] when a record cannot be read.
     pub fn journal(&self, id: &TaskId) -> Result<Vec<JournalRow>, StoreError> {
-        let mut statement = self.conn.prepare_cached(
-            "SELECT n, at, actor, event FROM journal WHERE task = (SELECT seq FROM tasks WHERE id = ?1) ORDER BY n",
-        )?;
-        let mut rows = statement.query([id.as_str()])?;
-        let mut journal = Vec::new();
-        while let Some(row) = rows.next()? {
-            journal.push(record(row).map_err(|reason| StoreError::BadRow {
-                id: id.to_string(),
-                reason: format!("journal record {}: {reason}", journal.len() + 1),
-            })?);
-        }
-        Ok(journal)
+        journal_after(&self.conn, id, 0)
     }
 
     /// Tasks per state; kept, not counted.
@@ -380,6 +369,27 @@ fn merge(scans: Vec<Scan>, filter: &ListFilter) -> (Vec<i64>, Option<i64>) {
         return (found, last);
     }
     (found, horizon)
+}
+
+/// The records of a task's journal behind number `after`, oldest first.
+pub(super) fn journal_after(
+    conn: &Connection,
+    id: &TaskId,
+    after: u64,
+) -> Result<Vec<JournalRow>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT n, at, actor, event FROM journal WHERE task = (SELECT seq FROM tasks WHERE id = ?1) AND n > ?2 ORDER BY n",
+    )?;
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    let mut rows = statement.query((id.as_str(), after))?;
+    let mut journal = Vec::new();
+    while let Some(row) = rows.next()? {
+        journal.push(record(row).map_err(|reason| StoreError::BadRow {
+            id: id.to_string(),
+            reason: format!("a journal record behind number {}: {reason}", after),
+        })?);
+    }
+    Ok(journal)
 }
 
 fn record(row: &rusqlite::Row<'_>) -> Result<JournalRow, String> {

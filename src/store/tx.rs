@@ -32,6 +32,19 @@ impl<'c> Tx<'c> {
         row::task_by_id(self.conn, id)
     }
 
+    /// What happened to a task behind record number `after` of its journal, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::BadRow`] when a record cannot be read.
+    #[cfg(feature = "sim")]
+    pub fn journal_after(
+        &self,
+        id: &TaskId,
+        after: u64,
+    ) -> Result<Vec<super::JournalRow>, StoreError> {
+        super::reader::journal_after(self.conn, id, after)
+    }
+
     /// Applies one event: the row moves by the table, the journal gets the event. `task` is the task as it was read; when
     /// it has moved since, nothing happens.
     ///

@@ -127,6 +127,7 @@ impl Attendant {
             self.attempt.clone(),
             record_path(&self.shared.paths, &self.attempt),
             row,
+            self.shared.settings().heartbeat_timeout_seconds * 1_000,
         )
     }
 

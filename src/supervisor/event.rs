@@ -113,7 +113,7 @@ pub enum Effect {
 }
 
 /// A claimed attempt that is to be started.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Launch {
     /// Its task.
     pub task: Task,

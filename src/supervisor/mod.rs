@@ -23,6 +23,7 @@ pub mod directories;
 pub mod engine;
 pub mod event;
 mod forget;
+pub mod ground;
 pub mod handle;
 pub mod handler;
 mod home;

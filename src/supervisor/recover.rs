@@ -6,14 +6,14 @@
 
 use std::path::PathBuf;
 
-use super::clock;
 use super::event::Closed;
+use super::ground::{self, Ground, GroundRecord as _, RealGround};
+use super::pulse::Pulse;
 use crate::attempt::record::{Exit, ProcessStamp, Read, Record};
 use crate::attempt::recovery::{
     Boot, Content, Facts, Heartbeat, Lock, Plan, Row, Tree, Wait, Worker, plan,
 };
-use crate::process::{AttemptCgroup, SweepResult, Target, boot_id, is_alive, sweep};
-use crate::record::RecordFile;
+use crate::process::SweepResult;
 use crate::task::{AttemptId, Outcome, OutcomeKind, Timestamp};
 
 /// Time that a holder has which is starting or leaving.
@@ -26,6 +26,9 @@ const SWEEP_LIMIT_MS: u64 = 10_000;
 const LOOK_AGAIN_MS: u64 = 50;
 /// Time between two tries when a tree cannot be emptied or a record cannot be written.
 const TRY_AGAIN_MS: u64 = 5_000;
+/// Looks per allowed age of a proof of life, as far as the pulse is concerned: a look later than a few of them says that this
+/// daemon stood still itself.
+const LOOKS_PER_TIMEOUT: u64 = 4;
 
 /// What one round came to.
 #[derive(Debug)]
@@ -44,10 +47,15 @@ pub enum Round {
 
 /// Recovery of one attempt.
 #[derive(Debug)]
-pub struct Recovery {
+pub struct Recovery<G: Ground = RealGround> {
+    ground: G,
     attempt: AttemptId,
     path: PathBuf,
     row: Row,
+    /// A proof of life may be that old, in milliseconds.
+    heartbeat_timeout_ms: u64,
+    /// What was seen of a holder whose record names no worker to watch: nobody else judges it.
+    pulse: Option<Pulse>,
     /// The worker did not prove that it lives for so many milliseconds.
     silent_ms: Option<u64>,
     /// Its holder was ended for that.
@@ -56,7 +64,9 @@ pub struct Recovery {
     waiting_since_ms: Option<u64>,
     waited: bool,
     holder_ended: u32,
-    held: Option<RecordFile>,
+    held: Option<G::File>,
+    /// What the last look showed, and what followed.
+    last: Option<(Facts, Plan)>,
 }
 
 /// What a look showed, beside the facts for the plan.
@@ -66,13 +76,31 @@ struct Look {
 }
 
 impl Recovery {
-    /// Recovery of `attempt`, whose record is at `path`, and of which the database says `row`.
+    /// Recovery of `attempt` on this machine, whose record is at `path`, and of which the database says `row`. A proof of life
+    /// may be `heartbeat_timeout_ms` old.
     #[must_use]
-    pub fn new(attempt: AttemptId, path: PathBuf, row: Row) -> Self {
+    pub fn new(attempt: AttemptId, path: PathBuf, row: Row, heartbeat_timeout_ms: u64) -> Self {
+        Self::on(RealGround, attempt, path, row, heartbeat_timeout_ms)
+    }
+}
+
+impl<G: Ground> Recovery<G> {
+    /// As [`Recovery::new`], on other ground.
+    #[must_use]
+    pub fn on(
+        ground: G,
+        attempt: AttemptId,
+        path: PathBuf,
+        row: Row,
+        heartbeat_timeout_ms: u64,
+    ) -> Self {
         Self {
+            ground,
             attempt,
             path,
             row,
+            heartbeat_timeout_ms,
+            pulse: None,
             silent_ms: None,
             ended_here: false,
             tree: Tree::NotSwept,
@@ -80,6 +108,7 @@ impl Recovery {
             waited: false,
             holder_ended: 0,
             held: None,
+            last: None,
         }
     }
 
@@ -105,6 +134,12 @@ impl Recovery {
         self.waited = false;
     }
 
+    /// What the last round saw, and what it did about it.
+    #[must_use]
+    pub const fn last(&self) -> Option<(Facts, Plan)> {
+        self.last
+    }
+
     /// One round.
     ///
     /// # Errors
@@ -112,16 +147,17 @@ impl Recovery {
     pub fn round(&mut self) -> std::io::Result<Round> {
         let look = self.look()?;
         let decided = plan(&look.facts);
+        self.last = Some((look.facts, decided));
         tracing::debug!(attempt = %self.attempt, facts = ?look.facts, plan = ?decided, "recovery");
         self.act(decided, &look)
     }
 
     fn look(&mut self) -> std::io::Result<Look> {
         if self.held.is_none() {
-            self.held = match RecordFile::open_existing(&self.path) {
+            self.held = match self.ground.open(&self.path) {
                 Ok(file) => Some(file),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             };
         }
         let (lock, record) = match &mut self.held {
@@ -146,16 +182,16 @@ impl Recovery {
             .as_ref()
             .map(|record| (started, record.header.value()))
         {
-            Some((Some(started), _)) => boot(&started.boot_id),
-            Some((None, Some(header))) => boot(&header.boot_id),
+            Some((Some(started), _)) => self.boot(&started.boot_id),
+            Some((None, Some(header))) => self.boot(&header.boot_id),
             Some((None, None)) | None => Boot::This,
         };
         let worker = match started {
-            Some(started) if is_alive(started.worker) => Worker::Alive,
+            Some(started) if self.ground.is_alive(started.worker) => Worker::Alive,
             Some(_) => Worker::Dead,
             None => Worker::Unknown,
         };
-        let now_ms = clock::monotonic_ms();
+        let now_ms = self.ground.monotonic_ms();
         let wait = match self.waiting_since_ms {
             _ if self.waited => Wait::Over,
             Some(since) if now_ms.saturating_sub(since) >= HOLDER_WAIT_MS => Wait::Over,
@@ -171,14 +207,33 @@ impl Recovery {
             boot,
             lock,
             worker,
-            heartbeat: match self.silent_ms {
-                Some(_) => Heartbeat::Stale,
-                None => Heartbeat::Fresh,
-            },
+            heartbeat: self.heartbeat(content, lock, record.as_ref(), now_ms),
             wait,
             tree: self.tree,
         };
         Ok(Look { facts, record })
+    }
+
+    /// What is known of the holder's proofs of life. A worker that the record names is watched by the caller; of a record that
+    /// cannot be read there is nobody to watch, so its proofs are judged here, look by look.
+    fn heartbeat(
+        &mut self,
+        content: Content,
+        lock: Lock,
+        record: Option<&Record>,
+        now_ms: u64,
+    ) -> Heartbeat {
+        if self.silent_ms.is_some() {
+            return Heartbeat::Stale;
+        }
+        if content != Content::Unreadable || lock == Lock::Free {
+            self.pulse = None;
+            return Heartbeat::Fresh;
+        }
+        let beat = record.and_then(|record| record.beat.value());
+        let pulse = self.pulse.get_or_insert_with(|| Pulse::new(now_ms));
+        let interval_ms = (self.heartbeat_timeout_ms / LOOKS_PER_TIMEOUT).max(LOOK_AGAIN_MS);
+        pulse.look(beat, now_ms, interval_ms, self.heartbeat_timeout_ms)
     }
 
     fn act(&mut self, decided: Plan, look: &Look) -> std::io::Result<Round> {
@@ -216,7 +271,7 @@ impl Recovery {
                 let kept = self.set_aside()?;
                 let exit = Exit {
                     outcome: lost(&format!("its record was damaged and is kept as {kept}")),
-                    ended_at: clock::now(),
+                    ended_at: self.ground.now(),
                     output_bytes: 0,
                 };
                 Ok(Round::Closed(closed(&self.attempt, &exit, look)))
@@ -239,15 +294,17 @@ impl Recovery {
     }
 
     fn wait(&mut self) -> Round {
-        self.waiting_since_ms
-            .get_or_insert_with(clock::monotonic_ms);
+        let now_ms = self.ground.monotonic_ms();
+        self.waiting_since_ms.get_or_insert(now_ms);
         Round::Again(LOOK_AGAIN_MS)
     }
 
     /// SIGKILL for the worker and its tree. What it wrote a moment before is read by the next look.
     fn end_holder(&mut self, record: Option<&Record>) -> std::io::Result<Round> {
         tracing::warn!(attempt = %self.attempt, "ending a worker that does not prove that it lives, and its tree");
-        let result = sweep(&self.target(record), 0, SWEEP_LIMIT_MS)?;
+        let result = self
+            .ground
+            .sweep(&self.tree_of(record), 0, SWEEP_LIMIT_MS)?;
         crate::crash::point("recover.holder_ended");
         self.holder_ended += 1;
         self.ended_here = true;
@@ -262,12 +319,8 @@ impl Recovery {
     }
 
     fn sweep(&mut self, record: Option<&Record>) -> std::io::Result<Round> {
-        let target = self.target(record);
-        let result = sweep(&target, SWEEP_GRACE_MS, SWEEP_LIMIT_MS)?;
-        if let (SweepResult::Empty, Some(cgroup)) = (&result, &target.cgroup) {
-            // A worker that died could not.
-            cgroup.remove();
-        }
+        let tree = self.tree_of(record);
+        let result = self.ground.sweep(&tree, SWEEP_GRACE_MS, SWEEP_LIMIT_MS)?;
         crate::crash::point("recover.swept");
         self.tree = match result {
             SweepResult::Empty => Tree::Empty,
@@ -296,7 +349,7 @@ impl Recovery {
         };
         let exit = Exit {
             outcome,
-            ended_at: clock::now(),
+            ended_at: self.ground.now(),
             output_bytes: 0,
         };
         if let Some(file) = &self.held {
@@ -308,8 +361,9 @@ impl Recovery {
 
     /// Moves the record out of the way, for a person. Returns its new name.
     fn set_aside(&mut self) -> std::io::Result<String> {
-        let name = format!("{}.set-aside-{}", self.attempt, clock::now().as_ms());
-        std::fs::rename(&self.path, self.path.with_file_name(&name))?;
+        let name = format!("{}.set-aside-{}", self.attempt, self.ground.now().as_ms());
+        self.ground
+            .rename(&self.path, &self.path.with_file_name(&name))?;
         crate::crash::point("recover.set_aside");
         // Only now the lock may go: who gets it finds that the path is gone, and leaves.
         self.held = None;
@@ -327,20 +381,27 @@ impl Recovery {
     }
 
     /// Where to look for what is left of it.
-    fn target(&self, record: Option<&Record>) -> Target {
+    fn tree_of(&self, record: Option<&Record>) -> ground::Tree<'_> {
         let started = record
             .and_then(|record| record.started.value())
-            .filter(|started| boot(&started.boot_id) == Boot::This);
+            .filter(|started| self.boot(&started.boot_id) == Boot::This);
         let agent = started.and_then(|started| started.agent);
-        Target {
+        ground::Tree {
+            attempt: &self.attempt,
             roots: started
                 .map(|started| started.worker)
                 .into_iter()
                 .chain(agent)
                 .collect(),
-            session: agent,
-            marker: Some(self.attempt.clone()),
-            cgroup: Some(AttemptCgroup::existing(&self.attempt)),
+            agent,
+        }
+    }
+
+    fn boot(&self, id: &str) -> Boot {
+        if id == self.ground.boot_id() {
+            Boot::This
+        } else {
+            Boot::Other
         }
     }
 }
@@ -362,14 +423,6 @@ fn is_blank(record: &Record) -> bool {
         (&record.header, &record.started, &record.exit),
         (Read::Blank, Read::Blank, Read::Blank)
     )
-}
-
-fn boot(id: &str) -> Boot {
-    if id == boot_id() {
-        Boot::This
-    } else {
-        Boot::Other
-    }
 }
 
 fn started_at(record: Option<&Record>) -> Option<Timestamp> {
@@ -398,3 +451,6 @@ fn closed(attempt: &AttemptId, exit: &Exit, look: &Look) -> Closed {
         machine_went_down: look.facts.boot == Boot::Other,
     }
 }
+
+#[cfg(test)]
+mod tests;

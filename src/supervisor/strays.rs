@@ -122,6 +122,7 @@ async fn recover(stray: &Stray, shared: &Shared) -> bool {
         stray.attempt.clone(),
         record_path(&shared.paths, &stray.attempt),
         stray.row,
+        shared.settings().heartbeat_timeout_seconds * 1_000,
     );
     loop {
         let round = tokio::task::spawn_blocking(move || {

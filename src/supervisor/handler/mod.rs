@@ -270,6 +270,12 @@ impl Handler {
         self.slots.iter().map(|(slot, attempt)| (*slot, attempt))
     }
 
+    /// Takes every slot for free: a seeded bug, which a simulation must find.
+    #[cfg(feature = "sim")]
+    pub fn forget_slots(&mut self) {
+        self.slots.clear();
+    }
+
     /// The store's disk is full (or has space again): submissions are refused meanwhile.
     pub fn set_disk_full(&mut self, full: bool) {
         self.disk_full = full;

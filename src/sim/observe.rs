@@ -1,0 +1,132 @@
+//! What a transaction leaves, gathered inside it for the judge.
+
+use super::daemon::touched;
+use super::judge::rules::intent_of;
+use super::judge::{Judge, Observation, Violation};
+use crate::store::{StoreError, Tx};
+use crate::supervisor::account::AccountChange;
+use crate::supervisor::command::{
+    ActEffect, ActRequest, Action, Command, Refusal, RefusalCode, Reply, SubmitRequest,
+};
+use crate::supervisor::event::{Effect, SupervisorEvent};
+use crate::supervisor::steps::Handled;
+use crate::task::{IntentKind, Task, Timestamp};
+
+/// Gathers it.
+///
+/// # Errors
+/// The store's.
+pub fn observe(
+    judge: &Judge,
+    tx: &Tx<'_>,
+    handled: &[Handled],
+    claims: &[Effect],
+    now: Timestamp,
+    num_workers: u32,
+) -> Result<Observation, StoreError> {
+    let mut observed = Observation {
+        now: Some(now),
+        num_workers,
+        ..Observation::default()
+    };
+    let mut told = std::collections::BTreeMap::new();
+    for done in handled {
+        for effect in &done.effects {
+            match effect {
+                Effect::Changed(change) => {
+                    told.insert(change.id.clone(), change.state);
+                }
+                Effect::RemoveFiles(ids) => {
+                    let last = |id: &crate::task::TaskId| (id.clone(), told.get(id).copied());
+                    observed.gone.extend(ids.iter().map(last));
+                }
+                Effect::Launch(_)
+                | Effect::Stop { .. }
+                | Effect::Forget(_)
+                | Effect::Log(_)
+                | Effect::Attention(_)
+                | Effect::AttentionOver(_) => {}
+            }
+        }
+        note(judge, done, &mut observed);
+    }
+    judge.observe(tx, touched(handled, claims), &mut observed)?;
+    Ok(observed)
+}
+
+fn note(judge: &Judge, done: &Handled, observed: &mut Observation) {
+    match (&done.event, &done.answer) {
+        (SupervisorEvent::Attempt(report), Ok(_)) => observed.reports.push(report.clone()),
+        (SupervisorEvent::Settings(settings), _) => observed.num_workers = settings.num_workers,
+        (
+            SupervisorEvent::Command(
+                Command::Account {
+                    agent,
+                    name,
+                    change,
+                },
+                _,
+            ),
+            Ok(_),
+        ) if !matches!(change, AccountChange::Put(_)) => {
+            observed.cleared.push((agent.clone(), name.clone()));
+        }
+        (SupervisorEvent::Command(Command::Act(request), _), Ok(Reply::Acted { task, effect })) => {
+            if let Some(wish) = wish_of(request, task, *effect) {
+                observed.wishes.push((task.attempt(), wish));
+            }
+        }
+        (SupervisorEvent::Command(Command::Submit(request), _), Err(refusal)) => {
+            let broken = refused_again(judge, request, refusal, observed);
+            observed.complaint = observed.complaint.take().or(broken);
+        }
+        _ => {}
+    }
+}
+
+/// The wish to stop an attempt that an answer acknowledges.
+fn wish_of(request: &ActRequest, task: &Task, effect: ActEffect) -> Option<IntentKind> {
+    let kind = match &request.action {
+        Action::Cancel { .. } => IntentKind::Cancel,
+        Action::Pause { reason } => intent_of(*reason),
+        Action::Resume { .. }
+        | Action::Retry
+        | Action::Approve
+        | Action::Reject
+        | Action::Edit(_) => return None,
+    };
+    let stops = effect == ActEffect::Stopping || task.life.state.holds_slot();
+    (stops && !request.dry_run).then_some(kind)
+}
+
+/// Sent again it is the same task, however full queue and disk are.
+fn refused_again(
+    judge: &Judge,
+    request: &SubmitRequest,
+    refusal: &Refusal,
+    observed: &Observation,
+) -> Option<Violation> {
+    let (id, fingerprint) = judge.known_key(&request.key)?;
+    let is_same = *fingerprint == request.fingerprint() && !observed.gone.contains_key(id);
+    is_same.then(|| {
+        Violation::new(
+            "sent again it is the same task",
+            format!("{id} was acknowledged; sent again it is refused: {refusal}"),
+        )
+    })
+}
+
+/// What a refusal is counted as.
+#[must_use]
+pub const fn refused(code: RefusalCode) -> &'static str {
+    match code {
+        RefusalCode::BadRequest => "refused: BadRequest",
+        RefusalCode::NotFound => "refused: NotFound",
+        RefusalCode::KeyConflict => "refused: KeyConflict",
+        RefusalCode::IllegalTransition => "refused: IllegalTransition",
+        RefusalCode::QueueFull => "refused: QueueFull",
+        RefusalCode::DiskLow => "refused: DiskLow",
+        RefusalCode::StoreFailed => "refused: StoreFailed",
+        _ => "refused: other",
+    }
+}

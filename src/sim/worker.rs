@@ -1,0 +1,461 @@
+//! A worker and its agent, step by step: between any two of them it may die, and everybody else may move.
+
+use super::chance::Chance;
+use super::judge::Violation;
+use super::machine::{Kind, Machine, RecordPart, beat, started};
+use super::server::Server;
+use crate::attempt::record::{Exit, ProcessStamp, Read};
+use crate::task::{AttemptId, Intent, Outcome, OutcomeKind, Report, Task};
+
+/// How far a worker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It was started and has done nothing yet.
+    Born,
+    /// It has the record's lock and has read it.
+    Locked,
+    /// It has written `started`, unsynced.
+    WroteStarted,
+    /// `started` is on the disk.
+    Ready,
+    /// Its agent runs.
+    Running,
+    /// Its agent is over; what it left behind is to be ended.
+    Ended,
+    /// It has written `exit`, unsynced.
+    WroteExit,
+    /// `exit` is on the disk.
+    Synced,
+}
+
+/// What the agent does when left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// It does what it was asked.
+    Succeed,
+    /// It ends like this.
+    End(OutcomeKind),
+    /// It never ends by itself.
+    Hang,
+}
+
+/// A worker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Worker {
+    /// How far it is.
+    pub phase: Phase,
+    /// Its handle of the record.
+    pub handle: Option<u64>,
+    /// Its agent.
+    pub agent: Option<ProcessStamp>,
+    /// It has said at its pipe that the command runs.
+    pub said_started: bool,
+    /// It does nothing any more, and answers nobody.
+    pub hung: bool,
+    /// The wish that was brought to its door.
+    pub told: Option<Intent>,
+    /// How its agent ended.
+    pub outcome: Option<Outcome>,
+    /// It holds an end that it cannot write down, and its tree is empty.
+    pub unwritten: bool,
+    /// The daemon has committed that end.
+    pub committed: bool,
+    /// What its agent does.
+    pub plan: Plan,
+    /// What it said so far.
+    pub report: Report,
+    /// The account of its agent.
+    account: Option<String>,
+}
+
+/// Ends of agents that have a prompt.
+const AGENT_ENDS: [OutcomeKind; 14] = [
+    OutcomeKind::AgentError,
+    // Exit code 0, and no result: a lie.
+    OutcomeKind::NoResult,
+    OutcomeKind::NoResult,
+    OutcomeKind::ToolsDenied,
+    OutcomeKind::ToolDeferred,
+    OutcomeKind::MaxTurns,
+    OutcomeKind::MaxBudget,
+    OutcomeKind::Refused,
+    OutcomeKind::PromptTooLong,
+    OutcomeKind::UnknownSession,
+    OutcomeKind::ResumeFailed,
+    OutcomeKind::ModelUnavailable,
+    OutcomeKind::Idle,
+    OutcomeKind::Signaled,
+];
+/// Ends of plain commands.
+const COMMAND_ENDS: [OutcomeKind; 7] = [
+    OutcomeKind::Exited,
+    OutcomeKind::Signaled,
+    OutcomeKind::OutOfMemory,
+    OutcomeKind::TimedOut,
+    OutcomeKind::Idle,
+    OutcomeKind::Interrupted,
+    OutcomeKind::SpawnFailed,
+];
+
+impl Worker {
+    /// A worker for a claimed task.
+    #[must_use]
+    pub fn new(task: &Task, chance: &mut Chance) -> Self {
+        let prompt = task.spec.command.prompt();
+        let plan = match chance.below(10) {
+            0..5 => Plan::Succeed,
+            5 => Plan::Hang,
+            _ if prompt.is_some() => Plan::End(chance.one_of(AGENT_ENDS)),
+            _ => Plan::End(chance.one_of(COMMAND_ENDS)),
+        };
+        let session = task
+            .life
+            .agent
+            .as_ref()
+            .and_then(|agent| agent.session.clone());
+        Self {
+            phase: Phase::Born,
+            handle: None,
+            agent: None,
+            said_started: false,
+            hung: false,
+            told: None,
+            outcome: None,
+            unwritten: false,
+            committed: false,
+            plan,
+            report: Report {
+                session,
+                ..Report::default()
+            },
+            account: prompt.map(|prompt| prompt.account.clone()),
+        }
+    }
+}
+
+/// A worker's next step. Returns what it was.
+///
+/// # Errors
+/// When the step breaks a promise.
+pub fn step(
+    machine: &mut Machine,
+    server: &Server,
+    pid: i32,
+    healing: bool,
+    chance: &mut Chance,
+) -> Result<&'static str, Violation> {
+    let Some(process) = machine.processes.get(&pid) else {
+        return Ok("no worker");
+    };
+    let attempt = process.attempt.clone();
+    let Some(worker) = machine.worker_mut(pid) else {
+        return Ok("no worker");
+    };
+    if worker.hung {
+        return Ok("worker hangs");
+    }
+    let phase = worker.phase;
+    let stamp = machine.stamp(pid);
+    match phase {
+        Phase::Born => Ok(opens(machine, pid, &attempt)),
+        Phase::Locked => {
+            let record = started(machine, stamp, None);
+            let written = machine.write_record(&attempt, |it| {
+                it.started = Read::Value(record);
+                RecordPart::Started
+            });
+            if written {
+                to(machine, pid, Phase::WroteStarted);
+                Ok("worker wrote started")
+            } else {
+                machine.end(pid);
+                Ok("worker left: its record cannot be written")
+            }
+        }
+        Phase::WroteStarted => {
+            machine.sync_record(&attempt);
+            to(machine, pid, Phase::Ready);
+            Ok("worker synced started")
+        }
+        Phase::Ready => spawns(machine, pid, &attempt),
+        Phase::Running => Ok(runs(machine, server, pid, healing, chance)),
+        Phase::Ended => Ok(ends(machine, pid, &attempt)),
+        Phase::WroteExit => {
+            if !machine.exit_sync_lies {
+                machine.sync_record(&attempt);
+            }
+            machine.truths.at(&attempt).durable = true;
+            to(machine, pid, Phase::Synced);
+            Ok("worker synced exit")
+        }
+        Phase::Synced => {
+            if machine.members(&attempt) == [pid] {
+                machine.left_clean.insert(pid);
+            }
+            machine.end(pid);
+            Ok("worker left")
+        }
+    }
+}
+
+fn to(machine: &mut Machine, pid: i32, phase: Phase) {
+    if let Some(worker) = machine.worker_mut(pid) {
+        worker.phase = phase;
+    }
+}
+
+/// Opens without creating, locks without waiting, reads: whoever wakes late finds the record closed, replaced or gone.
+fn opens(machine: &mut Machine, pid: i32, attempt: &AttemptId) -> &'static str {
+    let handle = machine.handle();
+    if machine.no_record_lock {
+        to(machine, pid, Phase::Locked);
+        return "worker locked";
+    }
+    if machine.inode(attempt).is_none() {
+        machine.end(pid);
+        return "worker left: no record";
+    }
+    if !machine.lock(attempt, handle) {
+        machine.end(pid);
+        return "worker left: the record is held";
+    }
+    let fits = machine.records.get(attempt).is_some_and(|record| {
+        let now = &record.now;
+        let header = now.header.value();
+        header.is_some_and(|header| header.attempt == *attempt)
+            && now.started == Read::Blank
+            && now.exit == Read::Blank
+    });
+    if let Some(worker) = machine.worker_mut(pid) {
+        worker.handle = Some(handle);
+        worker.phase = Phase::Locked;
+    }
+    if fits {
+        "worker locked"
+    } else {
+        machine.end(pid);
+        "worker left: not to be begun"
+    }
+}
+
+fn spawns(machine: &mut Machine, pid: i32, attempt: &AttemptId) -> Result<&'static str, Violation> {
+    let refused = machine
+        .worker_mut(pid)
+        .is_some_and(|worker| worker.plan == Plan::End(OutcomeKind::SpawnFailed));
+    if refused {
+        if let Some(worker) = machine.worker_mut(pid) {
+            worker.outcome = Some(Outcome::of(OutcomeKind::SpawnFailed));
+            worker.phase = Phase::Ended;
+        }
+        return Ok("worker could not spawn");
+    }
+    let other = machine
+        .processes
+        .values()
+        .find(|it| it.attempt.task == attempt.task && it.attempt != *attempt);
+    if let Some(other) = other {
+        return Err(Violation::new(
+            "never two live workers for one task",
+            format!("{attempt} starts while {} lives", other.attempt),
+        ));
+    }
+    machine.truths.agent_starts(attempt)?;
+    let agent = machine.spawn(attempt, Kind::Member);
+    let record = started(machine, machine.stamp(pid), Some(agent));
+    machine.write_record(attempt, |it| {
+        it.started = Read::Value(record);
+        RecordPart::Started
+    });
+    if let Some(worker) = machine.worker_mut(pid) {
+        worker.agent = Some(agent);
+        worker.said_started = true;
+        worker.phase = Phase::Running;
+    }
+    Ok("agent started")
+}
+
+fn runs(
+    machine: &mut Machine,
+    server: &Server,
+    pid: i32,
+    healing: bool,
+    chance: &mut Chance,
+) -> &'static str {
+    let now_ms = machine.wall_ms;
+    let proof = beat(machine);
+    let Some(process) = machine.processes.get_mut(&pid) else {
+        return "no worker";
+    };
+    let attempt = process.attempt.clone();
+    let Kind::Worker(worker) = &mut process.kind else {
+        return "no worker";
+    };
+    if worker.told.is_some() {
+        // It was asked to stop: a well-behaved program ends with exit code 0, and is not done for that.
+        let kind = chance.one_of([
+            OutcomeKind::Signaled,
+            OutcomeKind::Exited,
+            OutcomeKind::Succeeded,
+        ]);
+        let mut outcome = Outcome::of(kind);
+        outcome.stop_sent = true;
+        worker.outcome = Some(outcome);
+        worker.phase = Phase::Ended;
+        return "agent was stopped";
+    }
+    match if healing { 9 } else { chance.below(10) } {
+        0..3 => {
+            machine.write_record(&attempt, |it| {
+                it.beat = Read::Value(proof);
+                RecordPart::Beat
+            });
+            "worker beats"
+        }
+        3 | 4 => {
+            let Some(account) = worker.account.clone() else {
+                return "agent works";
+            };
+            if server.block(&account, now_ms, chance).is_some() {
+                return "agent tries";
+            }
+            worker.report.served = true;
+            worker.report.windows = server.windows(&account, now_ms, chance);
+            worker.report.overage = chance.percent(3);
+            let report = worker.report.clone();
+            machine.write_record(&attempt, |it| {
+                it.report = Read::Value(report);
+                RecordPart::Hint
+            });
+            "agent was served"
+        }
+        5 => {
+            // What it starts may outlive it.
+            machine.spawn(&attempt, Kind::Member);
+            "agent starts a child"
+        }
+        6 if worker.plan == Plan::Hang => "agent hangs",
+        _ => finishes(machine, server, pid, healing, chance),
+    }
+}
+
+/// The agent ends by itself.
+fn finishes(
+    machine: &mut Machine,
+    server: &Server,
+    pid: i32,
+    healing: bool,
+    chance: &mut Chance,
+) -> &'static str {
+    let now_ms = machine.wall_ms;
+    let Some(process) = machine.processes.get_mut(&pid) else {
+        return "no worker";
+    };
+    let attempt = process.attempt.clone();
+    let Kind::Worker(worker) = &mut process.kind else {
+        return "no worker";
+    };
+    let block = worker
+        .account
+        .as_ref()
+        .and_then(|account| server.block(account, now_ms, chance));
+    let kind = match (worker.plan, block) {
+        (_, Some(block)) => {
+            worker.report.block = Some(block);
+            OutcomeKind::Limited
+        }
+        (_, None) if healing => OutcomeKind::Succeeded,
+        (Plan::Hang, None) => return "agent hangs",
+        (Plan::Succeed, None) => OutcomeKind::Succeeded,
+        (Plan::End(kind), None) => kind,
+    };
+    worker.report.cost_micro_usd = chance.percent(70).then(|| chance.below(1_000_000));
+    if kind == OutcomeKind::Succeeded {
+        worker.report.served = worker.account.is_some();
+    }
+    worker.outcome = Some(Outcome::of(kind));
+    worker.phase = Phase::Ended;
+    let block = worker.report.block.clone();
+    let truth = machine.truths.at(&attempt);
+    truth.succeeded = kind == OutcomeKind::Succeeded;
+    truth.block = block;
+    "agent ended"
+}
+
+/// Ends what is left of the tree and writes the end down.
+fn ends(machine: &mut Machine, pid: i32, attempt: &AttemptId) -> &'static str {
+    for member in machine.members(attempt) {
+        if member != pid {
+            machine.end(member);
+        }
+    }
+    let is_alone = machine.members(attempt) == [pid];
+    let ended_at = machine.now();
+    let Some(worker) = machine.worker_mut(pid) else {
+        return "no worker";
+    };
+    if worker.committed {
+        machine.end(pid);
+        return "worker left: its end is committed";
+    }
+    let outcome = worker
+        .outcome
+        .clone()
+        .unwrap_or_else(|| Outcome::of(OutcomeKind::Exited));
+    let report = worker.account.is_some().then(|| worker.report.clone());
+    let exit = Exit {
+        outcome: outcome.clone(),
+        ended_at,
+        output_bytes: 0,
+    };
+    let written = machine.write_record(attempt, |it| {
+        it.exit = Read::Value(exit);
+        if let Some(report) = report {
+            it.report = Read::Value(report);
+        }
+        RecordPart::Exit
+    });
+    machine.truths.at(attempt).written = Some(outcome);
+    if let Some(worker) = machine.worker_mut(pid) {
+        worker.unwritten = !written && is_alone;
+        if written {
+            worker.phase = Phase::WroteExit;
+        }
+    }
+    if written {
+        "worker wrote exit"
+    } else {
+        "worker cannot write its exit"
+    }
+}
+
+/// A worker is killed. Its agent gets SIGTERM for that, and may go on all the same; a child between fork and exec may still
+/// hold the record's lock.
+pub fn kill(machine: &mut Machine, pid: i32, chance: &mut Chance) {
+    let Some(process) = machine.processes.get(&pid) else {
+        return;
+    };
+    let attempt = process.attempt.clone();
+    machine.truths.at(&attempt).worker_killed = true;
+    let members: Vec<i32> = machine
+        .members(&attempt)
+        .into_iter()
+        .filter(|member| *member != pid)
+        .collect();
+    let handle = machine.worker_mut(pid).and_then(|worker| worker.handle);
+    for member in &members {
+        if chance.percent(60) {
+            machine.end(*member);
+        }
+    }
+    let heir = members.iter().find(|it| machine.processes.contains_key(it));
+    if let (Some(heir), Some(handle)) = (heir, handle)
+        && chance.percent(25)
+        && let Some(child) = machine.processes.get_mut(heir)
+    {
+        child.handle = Some(handle);
+        if let Some(worker) = machine.worker_mut(pid) {
+            worker.handle = None;
+        }
+    }
+    machine.end(pid);
+}

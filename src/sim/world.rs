@@ -1,0 +1,683 @@
+//! The simulated world, and what happens in it: one [`Op`] after the other, each judged.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use super::bug::Bug;
+use super::chance::Chance;
+use super::client::{self, Sent};
+use super::daemon::{Daemon, Fate, Out, copy_of_launch};
+use super::disk::{Disk, Faults, with_disk};
+use super::judge::{Judge, Judged, Violation};
+use super::machine::{Kind, Shared};
+use super::met::Met;
+use super::op::{Op, OpKind};
+use super::server::Server;
+use super::worker;
+use crate::config::Settings;
+use crate::store::{OpenError, StoreError};
+use crate::supervisor::command::{ActEffect, Refusal, Reply, SubmitRequest};
+use crate::supervisor::event::Effect;
+use crate::task::TaskId;
+
+/// Events that wait at most: clients are told to come again.
+const EVENTS_MAX: usize = 64;
+/// Submissions that clients remember.
+const SENT_MAX: usize = 40;
+/// Events that one transaction takes at most.
+const BATCH_MAX: u64 = 8;
+/// Changing operations within which a commit dies.
+const COMMIT_OPERATIONS: u64 = 40;
+/// Changing operations within which an opening dies.
+const OPEN_OPERATIONS: u64 = 120;
+/// Replies that get lost, in percent.
+const REPLY_LOST_PERCENT: u64 = 8;
+/// Beginning and factor of the trace's hash (FNV-1a).
+const FNV: (u64, u64) = (0xcbf2_9ce4_8422_2325, 0x0000_0100_0000_01b3);
+
+/// What a world is made of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Setup {
+    /// Power losses take back what was not synced.
+    pub disk: bool,
+    /// A mistake that is built in.
+    pub bug: Option<Bug>,
+    /// Every step is written down.
+    pub trace: bool,
+}
+
+/// The world.
+pub struct World {
+    pub(super) setup: Setup,
+    pub(super) machine: Shared,
+    pub(super) server: Server,
+    pub(super) daemon: Option<Daemon>,
+    /// A second daemon: only a bug lets it live.
+    rival: Option<Daemon>,
+    pub(super) judge: Judge,
+    /// What was met.
+    pub met: Met,
+    settings: Arc<Settings>,
+    sent: Vec<SubmitRequest>,
+    /// Steps so far.
+    pub steps: u64,
+    hash: u64,
+    /// The trace, where it is wanted.
+    pub trace: String,
+    pub(super) healing: bool,
+}
+
+impl World {
+    /// A new world, with an empty disk.
+    #[must_use]
+    pub fn new(setup: Setup) -> Self {
+        with_disk(|disk| {
+            *disk = Disk::new(setup.disk);
+            disk.faults.sync_lies = setup.bug == Some(Bug::SkipSync);
+        });
+        let machine = Shared::default();
+        {
+            let mut machine = machine.get();
+            machine.blind_sweeps = setup.bug == Some(Bug::SkipSweep);
+            machine.exit_sync_lies = setup.bug == Some(Bug::SkipExitSync);
+            machine.no_record_lock = setup.bug == Some(Bug::SkipRecordLock);
+        }
+        Self {
+            setup,
+            machine,
+            server: Server::default(),
+            daemon: None,
+            rival: None,
+            judge: Judge::default(),
+            met: Met::default(),
+            settings: client::settings(2),
+            sent: Vec::new(),
+            steps: 0,
+            hash: FNV.0,
+            trace: String::new(),
+            healing: false,
+        }
+    }
+
+    /// A number for all that has happened: two runs of a seed have the same.
+    #[must_use]
+    pub const fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// One step.
+    ///
+    /// # Errors
+    /// The promise that it breaks.
+    pub fn apply(&mut self, op: Op) -> Judged {
+        let mut chance = Chance::new(op.roll);
+        self.machine.get().pass(chance.below(40));
+        let what = self.happen(op.kind, &mut chance)?;
+        self.note(op, what);
+        Ok(())
+    }
+
+    pub(super) fn note(&mut self, op: Op, what: &str) {
+        self.steps += 1;
+        let now_ms = self.machine.get().wall_ms;
+        for byte in what.bytes().chain(now_ms.to_le_bytes()) {
+            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(FNV.1);
+        }
+        if self.setup.trace {
+            let step = self.steps;
+            let ms = now_ms - super::machine::EPOCH_MS;
+            let written = writeln!(self.trace, "{step:>7} {ms:>12} ms  {op}  {what}");
+            written.unwrap_or_default();
+        }
+    }
+
+    fn detail(&mut self, text: impl FnOnce() -> String) {
+        if self.setup.trace {
+            let text = text();
+            for line in text.lines() {
+                self.trace.push_str("                            | ");
+                self.trace.push_str(line);
+                self.trace.push('\n');
+            }
+        }
+    }
+
+    fn happen(&mut self, kind: OpKind, chance: &mut Chance) -> Result<&'static str, Violation> {
+        match kind {
+            OpKind::Work => self.work(chance),
+            OpKind::Carry => self.carry(chance),
+            OpKind::Attend => self.attend(chance),
+            OpKind::Batch => self.batch(chance, false),
+            OpKind::BatchDies => self.batch(chance, true),
+            OpKind::Submit | OpKind::Act | OpKind::System | OpKind::Account | OpKind::Settings => {
+                Ok(self.ask(kind, chance))
+            }
+            OpKind::Pass => {
+                self.machine.get().pass(chance.below(3_000));
+                Ok("time passes")
+            }
+            OpKind::Leap => Ok(self.leap(chance)),
+            OpKind::Start => self.start(None),
+            OpKind::StartDies => self.start(Some(chance.below(OPEN_OPERATIONS))),
+            OpKind::Tidy => Ok(self.tidy()),
+            OpKind::Leave => Ok(self.leave()),
+            OpKind::Kill => Ok(self.kill()),
+            OpKind::PowerLoss => Ok(self.power_loss(chance)),
+            OpKind::Rival => self.rival_comes(),
+            OpKind::Heal => self.heal(chance),
+            OpKind::Server
+            | OpKind::SetClock
+            | OpKind::KillWorker
+            | OpKind::HangWorker
+            | OpKind::Damage
+            | OpKind::TakeAway
+            | OpKind::Stick
+            | OpKind::Unstick
+            | OpKind::RecordsFail
+            | OpKind::SpaceLow
+            | OpKind::DiskFull
+            | OpKind::SyncFails
+            | OpKind::DiskWorks => Ok(self.fault(kind, chance)),
+        }
+    }
+
+    fn work(&mut self, chance: &mut Chance) -> Result<&'static str, Violation> {
+        let mut machine = self.machine.get();
+        let workers: Vec<i32> = machine
+            .processes
+            .iter()
+            .filter(|(_, it)| matches!(it.kind, Kind::Worker(_)))
+            .map(|(pid, _)| *pid)
+            .collect();
+        let Some(pid) = chance.pick(&workers) else {
+            return Ok("no worker");
+        };
+        let what = worker::step(&mut machine, &self.server, *pid, false, chance)?;
+        drop(machine);
+        self.met.meet(what);
+        Ok(what)
+    }
+
+    pub(super) fn carry(&mut self, chance: &mut Chance) -> Result<&'static str, Violation> {
+        let repeats = self.setup.bug == Some(Bug::RepeatLaunch);
+        let is_rival = self.rival.is_some() && chance.percent(50);
+        let daemon = if is_rival {
+            self.rival.as_mut()
+        } else {
+            self.daemon.as_mut()
+        };
+        let Some(daemon) = daemon else {
+            return Ok("no daemon");
+        };
+        let Some(out) = daemon.outs.pop_front() else {
+            return Ok("nothing to carry out");
+        };
+        match out {
+            Out::Effect(effect) => {
+                if let Some(copy) = copy_of_launch(&effect).filter(|_| repeats) {
+                    daemon.outs.push_back(Out::Effect(copy));
+                }
+                self.carry_out(effect, is_rival)
+            }
+            Out::Reply(sent, answer) => self.reply(&sent, &answer, chance),
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, is_rival: bool) -> Result<&'static str, Violation> {
+        let drops = self.setup.bug == Some(Bug::DropIntent);
+        let daemon = if is_rival {
+            self.rival.as_mut()
+        } else {
+            self.daemon.as_mut()
+        };
+        let Some(daemon) = daemon else {
+            return Ok("no daemon");
+        };
+        match effect {
+            Effect::Launch(launch) => {
+                let attempt = launch.task.attempt();
+                self.judge.launches(&attempt, !launch.is_probe)?;
+                let agent = launch.task.life.agent.as_ref();
+                if launch.is_probe {
+                    self.met.meet("probe of the daemon's own");
+                } else if agent.is_some_and(|agent| agent.probe) {
+                    self.met.meet("probe");
+                }
+                let attendant = super::attendant::Attendant::launch(&launch.task);
+                daemon.attendants.insert(attempt, attendant);
+                Ok("launch")
+            }
+            Effect::Stop { attempt, intent } => {
+                if let Some(attendant) = daemon.attendants.get_mut(&attempt).filter(|_| !drops) {
+                    attendant.wish = Some(intent);
+                }
+                Ok("stop")
+            }
+            Effect::Forget(attempt) => {
+                let waits = daemon
+                    .attendants
+                    .get_mut(&attempt)
+                    .is_some_and(|attendant| !attendant.committed());
+                if !waits {
+                    daemon.attendants.remove(&attempt);
+                    super::attendant::forget(&attempt, &daemon.around(&self.machine));
+                }
+                Ok("forget")
+            }
+            Effect::RemoveFiles(_)
+            | Effect::Changed(_)
+            | Effect::Log(_)
+            | Effect::Attention(_)
+            | Effect::AttentionOver(_) => Ok("told"),
+        }
+    }
+
+    /// A client hears its answer, or has gone.
+    fn reply(
+        &mut self,
+        sent: &Sent,
+        answer: &Result<Reply, Refusal>,
+        chance: &mut Chance,
+    ) -> Result<&'static str, Violation> {
+        if chance.percent(REPLY_LOST_PERCENT) {
+            self.met.meet("a reply is lost");
+            return Ok("a reply is lost");
+        }
+        match (sent, answer) {
+            (Sent::Submit(request), Ok(Reply::Submitted { task, fresh })) => {
+                if !fresh {
+                    self.met.meet("the same key again");
+                }
+                self.judge
+                    .acknowledged(&request.key, &task.id, request.fingerprint())?;
+                Ok("a submission is acknowledged")
+            }
+            (Sent::Act(request), Ok(Reply::Acted { effect, .. })) => {
+                self.met.meet(match (request.dry_run, effect) {
+                    (true, _) => "dry run",
+                    (false, ActEffect::Done) => "answer: Done",
+                    (false, ActEffect::Stopping) => "answer: Stopping",
+                    (false, ActEffect::Already) => "answer: Already",
+                });
+                Ok("a wish is acknowledged")
+            }
+            (Sent::StopAll, Ok(_)) => {
+                self.met.meet("stop all");
+                Ok("all stops")
+            }
+            (Sent::Cleanup(_), Ok(Reply::Count(count))) if *count > 0 => {
+                self.met.meet("clean-up");
+                Ok("cleaned up")
+            }
+            (_, Ok(_)) => Ok("done"),
+            (_, Err(refusal)) => {
+                self.met.meet(super::observe::refused(refusal.code));
+                Ok("refused")
+            }
+        }
+    }
+
+    fn attend(&mut self, chance: &mut Chance) -> Result<&'static str, Violation> {
+        let is_rival = self.rival.is_some() && chance.percent(50);
+        let daemon = if is_rival {
+            &mut self.rival
+        } else {
+            &mut self.daemon
+        };
+        let Some(daemon) = daemon else {
+            return Ok("no daemon");
+        };
+        let step = daemon.attend(&self.machine, chance, &mut self.met);
+        let machine = self.machine.get();
+        for report in &step.reports {
+            self.judge.reported(report, &machine.truths)?;
+        }
+        drop(machine);
+        if !step.reports.is_empty() {
+            self.detail(|| format!("{:?}", step.reports));
+        }
+        Ok(step.what)
+    }
+
+    /// A transaction of the daemon; it may die in the midst of it.
+    pub(super) fn batch(
+        &mut self,
+        chance: &mut Chance,
+        dies: bool,
+    ) -> Result<&'static str, Violation> {
+        let is_rival = self.rival.is_some() && chance.percent(50);
+        let daemon = if is_rival {
+            &mut self.rival
+        } else {
+            &mut self.daemon
+        };
+        let Some(daemon) = daemon else {
+            return Ok("no daemon");
+        };
+        let now = self.machine.get().now();
+        daemon.look_at_the_clock(now);
+        if daemon.events.is_empty() {
+            return Ok("nothing waits");
+        }
+        if dies {
+            with_disk(|disk| disk.set_fuse(Some(chance.below(COMMIT_OPERATIONS))));
+        }
+        let limit = usize::try_from(1 + chance.below(BATCH_MAX)).unwrap_or(1);
+        let text = self.setup.trace.then(|| {
+            let events: Vec<_> = daemon.events.iter().take(limit).collect();
+            format!("{events:?}")
+        });
+        let workers = daemon.settings.num_workers;
+        let judge = &self.judge;
+        let fate = daemon.batch(
+            limit,
+            &self.machine,
+            chance.draw(),
+            &mut |tx, handled, claims| {
+                super::observe::observe(judge, tx, handled, claims, now, workers)
+            },
+        );
+        with_disk(|disk| disk.set_fuse(None));
+        if let Some(text) = text {
+            self.detail(|| text);
+        }
+        let mut machine = self.machine.get();
+        match fate {
+            Fate::Committed(observed) => {
+                let truths = &mut machine.truths;
+                self.judge.committed(*observed, truths, &mut self.met)?;
+                drop(machine);
+                self.check_memory()?;
+                Ok("committed")
+            }
+            Fate::Lost(observed) => {
+                drop(machine);
+                if let Some(observed) = observed {
+                    self.judge.may_have_committed(*observed);
+                }
+                self.met.meet("a transaction is lost");
+                Ok("the transaction is lost")
+            }
+            Fate::Died(observed) => {
+                drop(machine);
+                if let Some(observed) = observed {
+                    self.judge.may_have_committed(*observed);
+                }
+                self.met.meet("daemon dies: in a commit");
+                self.carry_what_came_early(chance)?;
+                self.bury();
+                Ok("the daemon dies in a commit")
+            }
+        }
+    }
+
+    /// With a bug that lets effects out before their commit: they were carried out before the daemon died.
+    fn carry_what_came_early(&mut self, chance: &mut Chance) -> Judged {
+        let early = [Some(Bug::SpawnBeforeCommit), Some(Bug::ReplyBeforeCommit)];
+        if early.contains(&self.setup.bug) {
+            while self
+                .daemon
+                .as_ref()
+                .is_some_and(|daemon| !daemon.outs.is_empty())
+            {
+                self.carry(chance)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the handler remembers is what the rows say.
+    fn check_memory(&self) -> Judged {
+        let Some(daemon) = self.daemon.as_ref().filter(|_| self.rival.is_none()) else {
+            return Ok(());
+        };
+        let held = daemon.handler.slots().map(|(slot, it)| (slot, it.clone()));
+        let mut held: Vec<_> = held.collect();
+        let rows = self.judge.running();
+        let mut rows: Vec<_> = rows
+            .map(|task| (task.slot.unwrap_or(0), task.attempt()))
+            .collect();
+        held.sort();
+        rows.sort();
+        super::judge::demand(held == rows, "adopted workers are counted", || {
+            format!("slots as remembered: {held:?}, as in the rows: {rows:?}")
+        })
+    }
+
+    /// A client sends something.
+    fn ask(&mut self, kind: OpKind, chance: &mut Chance) -> &'static str {
+        let now = self.machine.get().now();
+        let Some(daemon) = self
+            .daemon
+            .as_mut()
+            .filter(|daemon| daemon.events.len() < EVENTS_MAX)
+        else {
+            return "a client finds no daemon";
+        };
+        let (sent, what) = match kind {
+            OpKind::Submit if chance.percent(15) && !self.sent.is_empty() => {
+                let former = &self.sent[chance.index(self.sent.len())];
+                let request = client::again(former, chance);
+                (Sent::Submit(Box::new(request)), "submitted again")
+            }
+            OpKind::Submit => {
+                let ids: Vec<&TaskId> = self.judge.ids().collect();
+                let request = client::submission(chance, &ids, now);
+                if self.sent.len() >= SENT_MAX {
+                    let place = chance.index(SENT_MAX);
+                    self.sent[place] = request.clone();
+                } else {
+                    self.sent.push(request.clone());
+                }
+                (Sent::Submit(Box::new(request)), "submitted")
+            }
+            OpKind::Act => {
+                let only_running = chance.percent(45);
+                let ids: Vec<&TaskId> = self
+                    .judge
+                    .tasks()
+                    .filter(|task| !only_running || task.slot.is_some())
+                    .map(|task| &task.id)
+                    .collect();
+                (Sent::Act(client::act(chance, &ids, now)), "wished")
+            }
+            OpKind::System => (client::system(chance, now), "wished of the system"),
+            OpKind::Account => (client::account(chance, now), "wished of an account"),
+            _ => {
+                let workers = u32::try_from(1 + chance.below(4)).unwrap_or(1);
+                self.settings = client::settings(workers);
+                (Sent::Settings(Arc::clone(&self.settings)), "new settings")
+            }
+        };
+        daemon.events.push_back(sent);
+        what
+    }
+
+    /// Time passes until something is due.
+    fn leap(&mut self, chance: &mut Chance) -> &'static str {
+        let mut machine = self.machine.get();
+        let far = chance.below(4);
+        let wake = self
+            .daemon
+            .as_ref()
+            .and_then(|daemon| daemon.wake.at)
+            .map(|at| at.as_ms() - machine.wall_ms)
+            .and_then(|ms| u64::try_from(ms).ok());
+        let due = self
+            .daemon
+            .as_ref()
+            .and_then(Daemon::due_ms)
+            .and_then(|at| at.checked_sub(machine.mono_ms));
+        let ms = match (far, wake, due) {
+            (0, Some(wake), _) => wake,
+            (1, _, Some(due)) => due,
+            (2, ..) => chance.below(120_000),
+            _ => chance.below(20_000),
+        };
+        machine.pass(ms + chance.below(10));
+        "time leaps"
+    }
+
+    /// A daemon starts, where none runs; with `fuse` it dies after so many changes to the disk.
+    pub(super) fn start(&mut self, fuse: Option<u64>) -> Result<&'static str, Violation> {
+        if self.daemon.is_some() {
+            return Ok("a daemon runs");
+        }
+        let lies = self.setup.bug == Some(Bug::SkipStartSync);
+        with_disk(|disk| {
+            disk.revive();
+            disk.set_fuse(fuse);
+            disk.faults.sync_lies |= lies;
+        });
+        let started = Daemon::start(&self.machine, &self.settings, self.setup.bug);
+        let (died, faults) = with_disk(|disk| {
+            if lies {
+                disk.faults.sync_lies = false;
+            }
+            disk.set_fuse(None);
+            (disk.is_dead(), disk.faults)
+        });
+        if died {
+            self.met.meet("daemon dies: while it opens");
+            drop(started);
+            self.bury();
+            return Ok("the daemon dies while it opens");
+        }
+        match started {
+            Ok(mut daemon) => {
+                daemon.healing = self.healing;
+                let judged = self.reread(&mut daemon);
+                self.daemon = Some(daemon);
+                judged.map(|()| "a daemon starts")
+            }
+            Err(error) => {
+                self.bury();
+                let excused = (faults.full || faults.sync_fails) && is_io(&error);
+                if excused {
+                    return Ok("a daemon cannot start");
+                }
+                Err(Violation::new("a daemon starts", error.to_string()))
+            }
+        }
+    }
+
+    fn reread(&mut self, daemon: &mut Daemon) -> Judged {
+        let Some(store) = &mut daemon.store else {
+            return Ok(());
+        };
+        let mut machine = self.machine.get();
+        let (judge, met) = (&mut self.judge, &mut self.met);
+        let read = store
+            .batch()
+            .and_then(|mut batch| batch.step(|tx| judge.reread(tx, &mut machine.truths, met)));
+        read.unwrap_or_else(|error: StoreError| {
+            Err(Violation::new("a daemon starts", error.to_string()))
+        })
+    }
+
+    /// The daemon is dead: nothing of it reaches the disk any more.
+    pub(super) fn bury(&mut self) {
+        with_disk(Disk::kill);
+        self.daemon = None;
+        self.rival = None;
+        with_disk(Disk::revive);
+    }
+
+    fn kill(&mut self) -> &'static str {
+        let Some(daemon) = &self.daemon else {
+            return "no daemon";
+        };
+        self.met.meet(if daemon.is_settling() {
+            "daemon dies: recovery under way"
+        } else if !daemon.outs.is_empty() {
+            "daemon dies: effects wait"
+        } else if daemon.events.is_empty() {
+            "daemon dies: nothing to do"
+        } else {
+            "daemon dies: events wait"
+        });
+        self.bury();
+        "the daemon is killed"
+    }
+
+    /// It commits what is queued and closes its database; its workers go on.
+    fn leave(&mut self) -> &'static str {
+        let Some(mut daemon) = self.daemon.take() else {
+            return "no daemon";
+        };
+        if let Some(store) = daemon.store.take() {
+            drop(store.close());
+        }
+        drop(daemon);
+        self.met.meet("daemon leaves");
+        self.bury();
+        "the daemon leaves"
+    }
+
+    fn tidy(&mut self) -> &'static str {
+        let store = self.daemon.as_mut().and_then(|it| it.store.as_mut());
+        match store.map(crate::store::Store::tidy) {
+            None => "no daemon",
+            Some(Ok(_)) => "tidied",
+            Some(Err(_)) => "not tidied",
+        }
+    }
+
+    fn power_loss(&mut self, chance: &mut Chance) -> &'static str {
+        self.met.meet(if self.daemon.is_some() {
+            "power loss: daemon up"
+        } else {
+            "power loss: no daemon"
+        });
+        let taken_back = with_disk(|disk| disk.power_loss(chance));
+        if taken_back > 0 {
+            self.met.meet("power loss: the disk takes writes back");
+        }
+        self.daemon = None;
+        self.rival = None;
+        with_disk(Disk::revive);
+        self.machine.get().power_loss(chance);
+        "the power goes"
+    }
+
+    /// A second daemon wants to start. The lock of the state directory is held; with a bug it does not ask.
+    fn rival_comes(&mut self) -> Result<&'static str, Violation> {
+        if self.daemon.is_none() {
+            return Ok("no daemon to fight with");
+        }
+        if self.setup.bug != Some(Bug::DropLockCheck) {
+            self.met.meet("a second daemon finds the lock held");
+            return Ok("a second daemon finds the lock held");
+        }
+        let started = Daemon::start(&self.machine, &self.settings, self.setup.bug);
+        let mut daemon =
+            started.map_err(|error| Violation::new("a daemon starts", error.to_string()))?;
+        let judged = self.reread(&mut daemon);
+        self.rival = Some(daemon);
+        judged.map(|()| "a second daemon starts")
+    }
+
+    /// Everything that is wrong with disk and records is over.
+    pub(super) fn repair(&mut self) {
+        let lies = self.setup.bug == Some(Bug::SkipSync);
+        with_disk(|disk| {
+            disk.faults = Faults {
+                sync_lies: lies,
+                ..Faults::default()
+            };
+        });
+        let mut machine = self.machine.get();
+        (machine.disk_low, machine.records_fail) = (false, false);
+        for process in machine.processes.values_mut() {
+            process.stuck = false;
+        }
+    }
+}
+
+/// The disk, and not what is on it.
+fn is_io(error: &OpenError) -> bool {
+    let OpenError::Store { source, .. } = error else {
+        return false;
+    };
+    matches!(source, StoreError::Io(_) | StoreError::DiskFull(_))
+}
