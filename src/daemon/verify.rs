@@ -1,6 +1,7 @@
 //! `auto-claude agent verify`: whether an installed agent keeps what its driver relies on. Works without a daemon; one that
 //! runs is told what was found.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::answer::Answer;
@@ -29,15 +30,18 @@ pub fn verify(options: &PathOptions, agent: &str) -> Result<(Answer, u8), ExitEr
     }
     let place = Place::resolve(options)?;
     let command = &place.effective.settings.claude_cli_command;
-    let path = std::env::var("PATH").unwrap_or_default();
-    let program = find(command, Some(&path)).map_err(|why| {
+    // Variables that are no text go with no task either.
+    let env: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let program = find(command, env.get("PATH").map(String::as_str)).map_err(|why| {
         ExitError::failed(format!(
             "{agent}: its program ({command}) {why}; install it, or name it in the settings (claude_cli_command)"
         ))
         .with_code(exit::AGENT_MISSING)
     })?;
     let identity = Identity::of(&program)?;
-    let contract = installed::check(&program, &path).map_err(|error| ExitError::of(&error))?;
+    let contract = installed::check(&program, &env).map_err(|error| ExitError::of(&error))?;
     let verified = Verified {
         identity,
         version: contract.version,

@@ -18,8 +18,8 @@ use crate::agent::{Driver, ProcessEnd, Reading, Standing, Verdict, Version};
 use crate::process::{Question, Reply, ask, now};
 use crate::task::{BlockKind, OutcomeKind};
 
-/// Longest time of one run: they take about a second each.
-const RUN_LIMIT_MS: u64 = 60_000;
+/// Longest time of one run: they take about a second each, and much longer on a machine that is overloaded.
+const RUN_LIMIT_MS: u64 = 120_000;
 /// As much of a run's output is read.
 const OUTPUT_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// How long a request may wait for its answer to begin.
@@ -38,6 +38,11 @@ const MS_PER_SECOND: i64 = 1_000;
 /// A credential that no server knows, in the form that a subscription has it.
 const CREDENTIAL: &str = "contract-check-no-credential";
 
+/// Beginnings of variables that would lead the program to a login, a server or settings of its user's.
+const OF_THE_USER: [&str; 4] = ["ANTHROPIC_", "CLAUDE", "AWS_", "GOOGLE_"];
+/// Ends of variables that would lead requests away from loopback, in any case.
+const PROXY: &str = "_PROXY";
+
 /// The check could not be made: the machine's fault, which says nothing about the program.
 #[derive(Debug, thiserror::Error)]
 #[error("the contract of {} cannot be checked: {source}", program.display())]
@@ -48,12 +53,13 @@ pub struct CanaryError {
     pub source: io::Error,
 }
 
-/// Checks the program, in `path` as its `PATH`. Takes some seconds, and at most five minutes. Blocking.
+/// Checks the program in the environment of a task, without what leads to its user's login: a program that is a small script
+/// needs it to find the one that it starts. Takes some seconds, and at most ten minutes. Blocking.
 ///
 /// # Errors
 /// [`CanaryError`] when nothing is known because the machine did not let us look.
-pub fn check(program: &Path, path: &str) -> Result<Contract, CanaryError> {
-    let mut checking = Checking::new(program, path).map_err(|source| CanaryError {
+pub fn check(program: &Path, env: &BTreeMap<String, String>) -> Result<Contract, CanaryError> {
+    let mut checking = Checking::new(program, env).map_err(|source| CanaryError {
         program: program.to_owned(),
         source,
     })?;
@@ -115,7 +121,7 @@ struct Run {
 }
 
 impl<'a> Checking<'a> {
-    fn new(program: &'a Path, path: &str) -> io::Result<Self> {
+    fn new(program: &'a Path, env: &BTreeMap<String, String>) -> io::Result<Self> {
         let answerer = Answerer::start(Script::Say("ready"))?;
         let scratch = Scratch::new()?;
         let bounds = Bounds {
@@ -124,14 +130,19 @@ impl<'a> Checking<'a> {
             ..Bounds::default()
         };
         let config = scratch.text("config");
-        let set = environment(bounds, Some(&config)).set;
-        let mut env: BTreeMap<String, String> = set
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
+        let changes = environment(bounds, Some(&config));
+        let stays = |name: &str| {
+            let is_of_the_user = OF_THE_USER.iter().any(|begin| name.starts_with(begin));
+            let is_proxy = name.to_ascii_uppercase().ends_with(PROXY);
+            !is_of_the_user && !is_proxy && !changes.unset.contains(&name)
+        };
+        let mut env = env.clone();
+        env.retain(|name, _| stays(name));
+        env.entry("HOME".to_owned())
+            .or_insert_with(|| scratch.text("home"));
+        let set = changes.set.into_iter();
+        env.extend(set.map(|(name, value)| (name.to_owned(), value)));
         for (name, value) in [
-            ("PATH", path.to_owned()),
-            ("HOME", scratch.text("home")),
             ("ANTHROPIC_BASE_URL", answerer.url()),
             ("CLAUDE_CODE_OAUTH_TOKEN", CREDENTIAL.to_owned()),
             ("NO_PROXY", "127.0.0.1".to_owned()),
@@ -505,7 +516,8 @@ mod tests {
     fn broken(script: &str) -> (String, usize) {
         let dir = tempfile::tempdir().unwrap();
         let path = std::env::var("PATH").unwrap();
-        let contract = check(&program(dir.path(), script), &path).unwrap();
+        let env = BTreeMap::from([("PATH".to_owned(), path)]);
+        let contract = check(&program(dir.path(), script), &env).unwrap();
         assert!(!contract.is_kept());
         (contract.broken(), contract.clauses.len())
     }
@@ -521,6 +533,43 @@ mod tests {
         let (line, clauses) = broken("echo hello");
         assert!(line.contains("tells no version"), "{line}");
         assert_eq!(clauses, 1);
+    }
+
+    #[test]
+    fn a_check_has_its_tasks_environment_and_nothing_of_a_login() {
+        let dir = tempfile::tempdir().unwrap();
+        let said = dir.path().join("said");
+        let script = format!(
+            "[ \"$1\" = --version ] && echo 2.1.329 && exit; env >> {}",
+            said.display()
+        );
+        let env = [
+            ("PATH", std::env::var("PATH").unwrap().as_str()),
+            ("HOME", "/home/somebody"),
+            ("VOLTA_HOME", "/opt/volta"),
+            ("ANTHROPIC_API_KEY", "secret-key"),
+            ("CLAUDE_CODE_USE_BEDROCK", "1"),
+            ("AWS_PROFILE", "secret-profile"),
+            ("https_proxy", "http://secret-proxy"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        check(&program(dir.path(), &script), &env.into()).unwrap();
+        let said = std::fs::read_to_string(said).unwrap();
+        for line in ["HOME=/home/somebody", "VOLTA_HOME=/opt/volta"] {
+            assert!(said.lines().any(|there| there == line), "{said}");
+        }
+        assert!(
+            !said.contains("secret") && !said.contains("BEDROCK"),
+            "{said}"
+        );
+        let bases = said
+            .lines()
+            .filter(|line| line.starts_with("ANTHROPIC_BASE_URL="));
+        assert!(bases.clone().count() > 3, "{said}");
+        assert!(
+            bases.clone().all(|line| line.contains("http://127.0.0.1:")),
+            "{said}"
+        );
     }
 
     #[test]

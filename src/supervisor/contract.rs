@@ -4,6 +4,7 @@
 //! Checked at the launch and nowhere else: there the program is known that would be started, and a replacement while tasks
 //! wait cannot be missed. A check that fails closes the agent's accounts; the attempt never ran and spends no retry.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,7 +33,8 @@ struct Wanted {
     agent: String,
     account: String,
     program: PathBuf,
-    path: String,
+    /// The environment of the task, without secrets.
+    env: BTreeMap<String, String>,
 }
 
 /// What a look at it says.
@@ -51,9 +53,8 @@ impl Wanted {
         if !is_ours {
             return None;
         }
-        let account = &launch.account.env;
-        let path = account.get("PATH").or(launch.task.spec.env.get("PATH"));
-        let path = path.cloned().unwrap_or_default();
+        let mut env = launch.task.spec.env.clone();
+        env.extend(launch.account.env.clone());
         let program = prompt
             .program
             .as_ref()
@@ -61,8 +62,8 @@ impl Wanted {
         Some(Self {
             agent: prompt.agent.clone(),
             account: prompt.account.clone(),
-            program: find(program, Some(&path)).ok()?,
-            path,
+            program: find(program, env.get("PATH").map(String::as_str)).ok()?,
+            env,
         })
     }
 
@@ -78,8 +79,7 @@ impl Wanted {
         }
         if known.identity.may_be_a_shim() {
             let args = VERSION_ARGS.map(str::to_owned);
-            let env = [("PATH".to_owned(), self.path.clone())].into();
-            let told = installed::version(&self.program, &args, &env);
+            let told = installed::version(&self.program, &args, &self.env);
             if told.ok() != known.version {
                 return Seen::New;
             }
@@ -87,12 +87,20 @@ impl Wanted {
         Seen::Verified
     }
 
-    /// Checks it, and writes down what was found. Blocking, for some seconds.
+    fn look_closely(&self) -> Result<Contract, LaunchError> {
+        installed::check(&self.program, &self.env)
+            .map_err(|error| LaunchError::Machine(std::io::Error::other(error.to_string())))
+    }
+
+    /// Checks it, and writes down what was found. What is broken is looked at twice: a machine that was too busy for a
+    /// moment closes no account. Blocking, for some seconds.
     fn check(&self, state_dir: &Path) -> Result<Contract, LaunchError> {
         // Before the check: what is replaced during it is checked again.
         let identity = Identity::of(&self.program)?;
-        let contract = installed::check(&self.program, &self.path)
-            .map_err(|error| LaunchError::Machine(std::io::Error::other(error.to_string())))?;
+        let mut contract = self.look_closely()?;
+        if !contract.is_kept() && contract.standing != Standing::TooOld {
+            contract = self.look_closely()?;
+        }
         let verified = Verified {
             identity,
             version: contract.version,
