@@ -194,7 +194,8 @@ fn every_room_has_a_floor_and_is_on_the_front_page() {
     }
     let listed = front
         .lines()
-        .filter(|line| line.starts_with("pub mod "))
+        // The simulation is in no shipped build, and no room uses it.
+        .filter(|line| line.starts_with("pub mod ") && *line != "pub mod sim;")
         .count();
     assert_eq!(
         listed,

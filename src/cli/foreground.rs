@@ -13,7 +13,7 @@ use hyper::Method;
 use tokio::task::JoinHandle;
 
 use crate::api::wire::{
-    ActionName, ActionResult, ActionsRequest, EventLine, NewTask, SystemStatus, TaskView,
+    ActionName, ActionResult, ActionsRequest, AgentView, EventLine, NewTask, SystemStatus, TaskView,
 };
 use crate::crash;
 use crate::task::State;
@@ -173,7 +173,7 @@ impl<'a> Run<'a> {
         self.say_what_its_account_waits_for().await
     }
 
-    /// The same for a prompt whose account is closed.
+    /// The same for a prompt whose account is closed, or whose budget has no room.
     async fn say_what_its_account_waits_for(&mut self) -> Result<(), CliError> {
         let waits = matches!(
             self.task.state,
@@ -188,7 +188,8 @@ impl<'a> Run<'a> {
             Err(error) if error.is_away() => return Ok(()),
             known => known?,
         };
-        if let Some(why) = task.agent.and_then(|agent| agent.waits_for) {
+        let waits_for = |agent: AgentView| agent.waits_for.or(agent.waits_for_budget);
+        if let Some(why) = task.agent.and_then(waits_for) {
             self.note(&format!("waits: {}", plain(&why)));
         }
         Ok(())

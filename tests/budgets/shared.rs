@@ -64,6 +64,11 @@ fn parallel_tasks_go_beyond_a_session_budget_by_one_request_each_and_go_on_when_
     account.usually(done());
     reload(&evening, " = $2.50", " = $50");
     evening.wait_done(&waits);
+    evening.world.wait_for("a person is asked", |_| {
+        let told = attention(&evening);
+        let asked = |id: &String| told.contains(&format!("taskctl task resume {id}"));
+        ids.iter().all(asked).then_some(())
+    });
     for id in &ids {
         taskctl(&evening, &["task", "resume", id]);
         evening.wait_done(id);
@@ -74,7 +79,8 @@ fn parallel_tasks_go_beyond_a_session_budget_by_one_request_each_and_go_on_when_
         );
     }
     evening.world.wait_for("nobody is told any more", |_| {
-        (!attention(&evening).contains("is used")).then_some(())
+        let told = attention(&evening);
+        (!told.contains("is used") && !told.contains("room again")).then_some(())
     });
 }
 

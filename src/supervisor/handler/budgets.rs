@@ -15,8 +15,8 @@ use crate::supervisor::budgets::{self, Line};
 use crate::supervisor::command::{ActEffect, Refusal, RefusalCode};
 use crate::supervisor::event::{Attention, Closed, Effect};
 use crate::task::{
-    Actor, AttemptId, Event, IntentKind, OutcomeKind, PauseReason, Prompt, Report, Task, TaskId,
-    Timestamp,
+    Actor, AttemptId, Event, IntentKind, OutcomeKind, PauseReason, Prompt, Report, State, Task,
+    TaskId, Timestamp,
 };
 
 /// What a person is told of when a budget is nearly or wholly used up.
@@ -27,13 +27,16 @@ const SPEND_RATE: &str = "spend_rate";
 const HOUR_MS: i64 = 3_600_000;
 /// While the alarm is on, it is looked at this often.
 const RATE_LOOK_MS: i64 = 60_000;
+/// A person is told of so many budgets by name.
+const NAMED_MAX: usize = 10;
 const MICRO_PER_USD: f64 = 1e6;
 const MS_PER_SECOND: u64 = 1_000;
 
 /// What a person was told of budgets.
 #[derive(Debug, Clone)]
 pub(super) struct Budgets {
-    /// Budgets that are nearly or wholly used up, and the words for each.
+    /// Budgets that are nearly or wholly used up, and tasks that are paused for one that is not any more; with the words for
+    /// each.
     near: BTreeMap<Scope, (Level, String)>,
     /// Of these a person was told.
     told: BTreeMap<Scope, Level>,
@@ -84,6 +87,17 @@ impl Budgets {
         self.near.remove(&Scope::Task {
             id: task.to_string(),
         });
+    }
+
+    /// All that there is to say, the first of it by name.
+    fn words(&self) -> String {
+        let words = self.near.values().map(|(_, words)| words.clone());
+        let mut named: Vec<String> = words.take(NAMED_MAX).collect();
+        let more = self.near.len() - named.len();
+        if more > 0 {
+            named.push(format!("and {more} more (`taskctl cost --budgets`)"));
+        }
+        named.join("; ")
     }
 
     fn note(&mut self, line: &Line) {
@@ -300,8 +314,7 @@ impl Handler {
             .map(|(scope, (level, _))| (scope.clone(), *level))
             .collect();
         if levels != self.budgets.told {
-            let words = self.budgets.near.values().map(|(_, words)| words.as_str());
-            let text = words.collect::<Vec<_>>().join("; ");
+            let text = self.budgets.words();
             step.effects.push(if levels.is_empty() {
                 Effect::AttentionOver(BUDGET)
             } else {
@@ -325,15 +338,30 @@ impl Handler {
         let mut ids: Vec<TaskId> = known.chain(ledger.tasks_with_budgets()?).collect();
         ids.sort_unstable();
         ids.dedup();
+        let mut may_go_on = Vec::new();
         for id in ids {
             let task = step.tx.task(&id)?;
             for task in task.iter().filter(|task| !task.life.state.is_final()) {
-                lines.extend(budgets::lines_of(&self.settings, ledger, task, 1, now)?);
+                let of_task = budgets::lines_of(&self.settings, ledger, task, 1, now)?;
+                let used_up = |line: &Line| line.standing.level() == Level::UsedUp;
+                let paused = task.life.pause_reasons.contains(&PauseReason::Budget);
+                if paused && task.life.state == State::Paused && !of_task.iter().any(used_up) {
+                    may_go_on.push(task.id.to_string());
+                }
+                lines.extend(of_task);
             }
         }
         self.budgets.near.clear();
         for line in &lines {
             self.budgets.note(line);
+        }
+        // The day is over, or somebody has raised what was used up: whether it goes on is asked all the same.
+        for id in may_go_on {
+            let words = format!(
+                "{id} is paused for money, and its budgets have room again: `taskctl task resume {id}`"
+            );
+            let scope = Scope::Task { id };
+            self.budgets.near.insert(scope, (Level::Open, words));
         }
         Ok(())
     }
