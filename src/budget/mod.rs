@@ -2,7 +2,7 @@
 //!
 //! Three measures are counted side by side: money, tokens, and the time of runs. A *budget* limits some of them within a
 //! [`Scope`]. What was *used* is the ledger's matter, what is *reserved* belongs to attempts that run; both come in as
-//! values. A claim takes its [`share`]: what it may use at most, handed on to the agent where the agent can keep to it.
+//! values. A claim takes its [`share()`]: what it may use at most, handed on to the agent where the agent can keep to it.
 //!
 //! Invariants:
 //! - A share is never more than what is free: used + reserved + share stays within the budget. So however many run at once,

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -11,6 +10,7 @@ use serde_json::Value;
 use super::answerer::{Answerer, Script};
 use super::contract::{Clause, Contract};
 use super::look;
+use super::scratch::{Scratch, session_id};
 use crate::agent::claude::{
     Bounds, Options, PermissionMode, Resume, Start, environment, installed,
 };
@@ -75,33 +75,6 @@ pub fn check(program: &Path, env: &BTreeMap<String, String>) -> Result<Contract,
         standing: Standing::of(version, Some(installed::TRIED)),
         clauses,
     })
-}
-
-/// Directories of the check, gone with the value.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> io::Result<Self> {
-        let name = format!("auto-claude-check-{}", session_id()?);
-        let scratch = Self(std::env::temp_dir().join(name));
-        for dir in ["", "home", "config", "work"] {
-            std::fs::DirBuilder::new()
-                .mode(0o700)
-                .create(scratch.0.join(dir))?;
-        }
-        Ok(scratch)
-    }
-
-    fn text(&self, dir: &str) -> String {
-        self.0.join(dir).to_string_lossy().into_owned()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // Litter in the directory for temporary files hurts nobody.
-        drop(std::fs::remove_dir_all(&self.0));
-    }
 }
 
 struct Checking<'a> {
@@ -396,7 +369,7 @@ impl<'a> Checking<'a> {
             program: self.program,
             args: argv,
             env: &self.env,
-            cwd: &self.scratch.0.join("work"),
+            cwd: &self.scratch.dir("work"),
             limit_ms: RUN_LIMIT_MS,
             output_max_bytes: OUTPUT_MAX_BYTES,
         })?;
@@ -466,44 +439,9 @@ fn events(stdout: &[u8]) -> Result<Vec<Value>, String> {
         .collect()
 }
 
-/// A session's name that no other has: a random UUID.
-///
-/// # Errors
-/// When the kernel gives no randomness.
-pub fn session_id() -> io::Result<String> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
-    let number = u128::from_be_bytes(bytes);
-    // Version 4, variant 1.
-    let number = (number & !(0xf << 76)) | (4 << 76);
-    let number = (number & !(0b11 << 62)) | (0b10 << 62);
-    let hex = format!("{number:032x}");
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    Ok([
-        part(0, 8),
-        part(8, 12),
-        part(12, 16),
-        part(16, 20),
-        part(20, 32),
-    ]
-    .join("-"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::claude::argv::is_session;
-
-    #[test]
-    fn sessions_are_what_the_agent_takes() {
-        for _ in 0..100 {
-            let id = session_id().unwrap();
-            assert!(is_session(&id), "{id}");
-            assert_eq!(&id[14..15], "4", "{id}");
-            assert!("89ab".contains(&id[19..20]), "{id}");
-        }
-        assert_ne!(session_id().unwrap(), session_id().unwrap());
-    }
 
     fn program(dir: &Path, script: &str) -> PathBuf {
         use std::os::unix::fs::PermissionsExt as _;

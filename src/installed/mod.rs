@@ -11,11 +11,13 @@ mod answerer;
 mod canary;
 mod contract;
 mod look;
+mod scratch;
 mod verified;
 
 pub use crate::agent::claude::installed::TRIED;
 pub use crate::agent::{Standing, Version};
-pub use canary::{CanaryError, check, session_id};
+pub use canary::{CanaryError, check};
 pub use contract::{Clause, Contract};
 pub use look::{LoginState, login, version};
+pub use scratch::session_id;
 pub use verified::{Identity, VERIFIED_FILE, Verified, load, remember};

@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+mod known;
+
+use known::{Known, known};
+
 use super::account::AccountSpec;
 use super::agents::{
-    Agent, SHIPPED, agent, change_for_claude, change_for_described, claude_argv, described_argv,
-    find,
+    Agent, agent, change_for_claude, change_for_described, claude_argv, described_argv, find,
 };
 use super::handler::was_served;
 use super::launch::{probe_dir, secret};
-use crate::agent::claude::{Options, installed as claude};
-use crate::agent::rules::Rules;
-use crate::agent::{Driver, Login, ProcessEnd, Reading};
+use crate::agent::claude::Options;
+use crate::agent::{Driver, ProcessEnd, Reading};
 pub use crate::agent::{Standing, Tried};
 use crate::config::{Paths, Settings};
 use crate::installed::{self, Identity, LoginState};
@@ -111,110 +113,6 @@ pub enum LoginSeen {
     None,
     /// The agent cannot tell, or did not.
     Unknown,
-}
-
-/// What is known of an agent before its program is asked.
-struct Known {
-    name: String,
-    described_by: String,
-    agent: Result<Agent, String>,
-}
-
-impl Known {
-    fn program(&self, settings: &Settings) -> String {
-        match &self.agent {
-            Ok(Agent::Claude) => settings.claude_cli_command.clone(),
-            Ok(Agent::Described(rules)) => rules.program.clone(),
-            Err(_) => String::new(),
-        }
-    }
-
-    fn rules(&self) -> Option<&Rules> {
-        match &self.agent {
-            Ok(Agent::Described(rules)) => Some(rules),
-            Ok(Agent::Claude) | Err(_) => None,
-        }
-    }
-
-    fn is_claude(&self) -> bool {
-        matches!(self.agent, Ok(Agent::Claude))
-    }
-
-    fn version_args(&self) -> Vec<String> {
-        match self.rules() {
-            Some(rules) => rules.version_args.clone(),
-            None => claude::VERSION_ARGS.map(str::to_owned).to_vec(),
-        }
-    }
-
-    fn tried(&self) -> Option<Tried> {
-        self.rules()
-            .map_or(Some(claude::TRIED), |rules| rules.tried)
-            .filter(|_| self.agent.is_ok())
-    }
-
-    fn login(&self) -> Option<Login> {
-        match &self.agent {
-            Ok(Agent::Claude) => Some(claude::login()),
-            Ok(Agent::Described(rules)) => rules.login.clone(),
-            Err(_) => None,
-        }
-    }
-
-    fn config_dir(&self) -> Option<String> {
-        match &self.agent {
-            Ok(Agent::Claude) => Some(claude::CONFIG_DIR.to_owned()),
-            Ok(Agent::Described(rules)) => rules.config_dir.clone(),
-            Err(_) => None,
-        }
-    }
-}
-
-/// All agents that are known: the built-in one, those of the settings, those that come with the program and are not
-/// described anew.
-fn known(settings: &Settings) -> Vec<Known> {
-    let mut all = vec![Known {
-        name: Prompt::DEFAULT_AGENT.to_owned(),
-        described_by: "built_in".to_owned(),
-        agent: Ok(Agent::Claude),
-    }];
-    for path in &settings.agent_files {
-        let read = std::fs::read_to_string(path).map_err(|error| error.to_string());
-        let rules = read
-            .and_then(|text| Rules::from_toml(&text).map_err(|error| one_line(&error.to_string())));
-        all.push(match rules {
-            Ok(rules) => Known {
-                name: rules.name.clone(),
-                described_by: path.clone(),
-                agent: Ok(Agent::Described(Box::new(rules))),
-            },
-            Err(why) => Known {
-                name: path.clone(),
-                described_by: path.clone(),
-                agent: Err(format!("{path}: {why}")),
-            },
-        });
-    }
-    for text in SHIPPED {
-        // Checked by a test: what is shipped can be read.
-        let Ok(rules) = Rules::from_toml(text) else {
-            continue;
-        };
-        if all.iter().all(|other| other.name != rules.name) {
-            all.push(Known {
-                name: rules.name.clone(),
-                described_by: "shipped".to_owned(),
-                agent: Ok(Agent::Described(Box::new(rules))),
-            });
-        }
-    }
-    all
-}
-
-/// What is wrong with a description has a line for each problem, and complaints of its syntax have pictures.
-fn one_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.collect::<Vec<_>>().join("; ")
 }
 
 /// Looks. Blocking: programs are started, side by side, and each has a time limit.
@@ -488,45 +386,4 @@ fn ask_server(
         _ => LoginSeen::Unknown,
     };
     Ok((login, verdict.detail))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_agent_is_known_once_and_a_file_goes_before_what_is_shipped() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("mine.toml");
-        let text = std::fs::read_to_string(
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("config/agents/codex.toml"),
-        )
-        .unwrap();
-        std::fs::write(&file, text).unwrap();
-        let broken = dir.path().join("broken.toml");
-        std::fs::write(
-            &broken,
-            "name = \"x\"\nprogram = \"x\"\nstart = [\"{prompt}\"]\nfailed_text = [\"(\", \"[\"]\n",
-        )
-        .unwrap();
-        let files = [&file, &broken].map(|path| path.to_str().unwrap().to_owned());
-        let settings = Settings {
-            agent_files: files.to_vec(),
-            ..Settings::default()
-        };
-        let all = known(&settings);
-        let names: Vec<&str> = all.iter().map(|known| known.name.as_str()).collect();
-        assert_eq!(
-            names,
-            [
-                "claude", "codex", &files[1], "cursor", "gemini", "opencode", "qwen"
-            ]
-        );
-        assert_eq!(all[1].described_by, files[0]);
-        let why = all[2].agent.as_ref().err().unwrap();
-        assert!(
-            why.contains("failed_text[0]") && why.contains("failed_text[1]") && !why.contains('\n'),
-            "{why}"
-        );
-    }
 }
