@@ -86,8 +86,44 @@ fn what_an_agent_cannot_be_asked_is_refused() {
             "sessions",
         ),
     ];
+    all_refused(&world, &cases);
+}
+
+#[test]
+fn where_a_task_cannot_go_on_is_refused() {
+    let world = world();
+    let cases = [
+        (
+            json!({"prompt": {"text": "hi", "fallback": ["clude"]}}),
+            "fallback clude/default: agent: there is no agent named",
+        ),
+        (
+            json!({"prompt": {"text": "hi", "fallback": ["claude:work"]}}),
+            "no account named",
+        ),
+        (
+            json!({"prompt": {"text": "hi", "fallback": ["claude"]}}),
+            "is where the task begins",
+        ),
+        (
+            json!({"prompt": {"text": "hi", "fallback": ["codex", "codex:default"]}}),
+            "named twice",
+        ),
+        (
+            json!({"prompt": {"text": "hi", "fallback": ["claude:a/b"]}}),
+            "fallback: ",
+        ),
+        (
+            json!({"prompt": {"text": "hi", "fallback": vec!["codex"; 9]}}),
+            "names 9 places; at most 8",
+        ),
+    ];
+    all_refused(&world, &cases);
+}
+
+fn all_refused(world: &World, cases: &[(Value, &str)]) {
     for (task, part) in cases {
-        let message = refused(&world, task.clone());
+        let message = refused(world, task.clone());
         assert!(message.contains(part), "{task}: {message}");
         assert!(!message.contains('\n'), "{message}");
     }

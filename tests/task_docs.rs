@@ -17,10 +17,13 @@ const fn who(event: EventKind) -> &'static str {
         | EventKind::Approve
         | EventKind::Reject
         | EventKind::Answer
+        | EventKind::Attach
+        | EventKind::Detach
         | EventKind::Reopen => "person",
         EventKind::Claim
         | EventKind::Hold
         | EventKind::Release
+        | EventKind::Move
         | EventKind::DependencyFail
         | EventKind::Screen => "daemon",
         EventKind::Start => "worker",
@@ -70,6 +73,11 @@ const fn when(event: EventKind) -> &'static str {
         EventKind::Cancel => "cancels it while it does not run",
         EventKind::Hold => "its account has a new hold (not yet: it is skipped by index)",
         EventKind::Release => "the hold is over, or it is the probe",
+        EventKind::Move => "it would wait too long for its account; it goes on at another one",
+        EventKind::Attach => {
+            "takes the agent's session in hand; it stays paused until that is handed back"
+        }
+        EventKind::Detach => "hands the session back",
         EventKind::DependencyFail => "a task it waited for failed, and so it is to fail",
         EventKind::Edit => "changes what was asked; the state stays",
         EventKind::Screen => "a question came up before it ran (not yet)",

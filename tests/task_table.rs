@@ -14,6 +14,7 @@ fn expected(state: State) -> Vec<(EventKind, State)> {
             (Pause, State::Paused),
             (Cancel, State::Cancelled),
             (DependencyFail, State::Failed),
+            (Move, State::Pending),
             (Edit, State::Pending),
             (Screen, State::NeedsHumanReview),
         ],
@@ -32,20 +33,12 @@ fn expected(state: State) -> Vec<(EventKind, State)> {
             (Defer, State::NeedsHumanReview),
             (Test, State::Testing),
         ],
-        State::Paused => vec![
-            (Pause, State::Paused),
-            (DropReason, State::Paused),
-            (ResumeToPending, State::Pending),
-            (ResumeToRetrying, State::Retrying),
-            (ResumeToUnban, State::WaitingUnban),
-            (Cancel, State::Cancelled),
-            (DependencyFail, State::Failed),
-            (Edit, State::Paused),
-        ],
+        State::Paused => while_paused(),
         State::WaitingUnban => vec![
             (Pause, State::Paused),
             (Cancel, State::Cancelled),
             (Release, State::Retrying),
+            (Move, State::Retrying),
             (Edit, State::WaitingUnban),
         ],
         State::Retrying => vec![
@@ -53,6 +46,7 @@ fn expected(state: State) -> Vec<(EventKind, State)> {
             (Pause, State::Paused),
             (Cancel, State::Cancelled),
             (Hold, State::WaitingUnban),
+            (Move, State::Retrying),
             (Edit, State::Retrying),
         ],
         State::Testing => vec![
@@ -76,6 +70,22 @@ fn expected(state: State) -> Vec<(EventKind, State)> {
         ],
         State::Completed | State::Failed | State::Cancelled => vec![(Reopen, State::Pending)],
     }
+}
+
+fn while_paused() -> Vec<(EventKind, State)> {
+    use EventKind::*;
+    vec![
+        (Pause, State::Paused),
+        (DropReason, State::Paused),
+        (ResumeToPending, State::Pending),
+        (ResumeToRetrying, State::Retrying),
+        (ResumeToUnban, State::WaitingUnban),
+        (Attach, State::Paused),
+        (Detach, State::Paused),
+        (Cancel, State::Cancelled),
+        (DependencyFail, State::Failed),
+        (Edit, State::Paused),
+    ]
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! - A success is what the program calls a success in so many words. An exit code of 0 is none.
 
 mod argument;
+mod by_hand;
 pub mod claude;
 mod lines;
 mod login;
@@ -26,6 +27,7 @@ mod trouble;
 mod version;
 
 pub use argument::{ARGUMENT_MAX_BYTES, ArgumentError, is_for_input};
+pub use by_hand::ByHand;
 pub use lines::LINE_MAX_BYTES;
 pub use login::Login;
 use reading::told_to_end;

@@ -20,7 +20,8 @@ pub(super) const RESULT_LINES_MAX: usize = 3;
 #[derive(Debug)]
 pub struct Transcript {
     lines: Lines,
-    voice: Voice,
+    /// Of each agent whose words may stand there: what the first one has no words for is the next one's.
+    voices: Vec<Voice>,
     said: Said,
 }
 
@@ -46,40 +47,57 @@ impl Transcript {
     fn of(voice: Voice) -> Self {
         Self {
             lines: Lines::default(),
-            voice,
+            voices: vec![voice],
             said: Said::default(),
         }
     }
 
+    /// Of two agents that have taken turns.
+    #[must_use]
+    pub fn or(mut self, other: Self) -> Self {
+        self.voices.extend(other.voices);
+        self
+    }
+
     /// Takes a piece of the stream; what it says is added to `out`, line by line.
     pub fn push(&mut self, bytes: &[u8], out: &mut String) {
-        let (voice, said) = (&self.voice, &mut self.said);
-        self.lines.push(bytes, |line| voice.line(line, said));
+        let (voices, said) = (&self.voices, &mut self.said);
+        self.lines.push(bytes, |line| say(voices, line, said));
         out.push_str(&std::mem::take(&mut said.text));
     }
 
     /// The stream is over, or another run's begins: an open line ends here.
     pub fn end(&mut self, out: &mut String) {
-        let (voice, said) = (&self.voice, &mut self.said);
-        self.lines.end(|line| voice.line(line, said));
+        let (voices, said) = (&self.voices, &mut self.said);
+        self.lines.end(|line| say(voices, line, said));
         out.push_str(&std::mem::take(&mut said.text));
         self.said = Said::default();
     }
 }
 
-impl Voice {
-    fn line(&self, line: &str, said: &mut Said) {
-        let mut is_event = false;
-        objects(line, |object: &RawValue| {
-            is_event = true;
-            match self {
-                Self::Claude => claude::say(object, said),
-                Self::Described(voice) => voice.say(object, said),
+fn say(voices: &[Voice], line: &str, said: &mut Said) {
+    let mut is_event = false;
+    objects(line, |object: &RawValue| {
+        is_event = true;
+        let before = said.text.len();
+        for voice in voices {
+            voice.say(object, said);
+            if said.text.len() > before {
+                break;
             }
-        });
-        // What is no event was written by something beside the agent, or by one that does not speak as it should.
-        if !is_event {
-            said.words("", line);
+        }
+    });
+    // What is no event was written by something beside the agent, or by one that does not speak as it should.
+    if !is_event {
+        said.words("", line);
+    }
+}
+
+impl Voice {
+    fn say(&self, object: &RawValue, said: &mut Said) {
+        match self {
+            Self::Claude => claude::say(object, said),
+            Self::Described(voice) => voice.say(object, said),
         }
     }
 }

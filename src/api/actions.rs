@@ -59,8 +59,11 @@ pub(super) async fn actions(
     if request.ids.len() > IDS_MAX {
         return Err(ApiError::bad(format!("ids: at most {IDS_MAX} at once")));
     }
-    let action = action(&request).await?;
-    if matches!(action, Action::Approve | Action::Reject) {
+    let action = action(&request, peer).await?;
+    if matches!(
+        action,
+        Action::Approve | Action::Reject | Action::Attach { .. } | Action::Detach
+    ) {
         peer.may_answer_for_a_person(&handle).await?;
     }
     let targets = if request.states.is_empty() {
@@ -193,6 +196,9 @@ async fn act(wish: &Wish, task: ApiResult<Task>) -> ApiResult<Reply> {
             .check()
             .map_err(|error| ApiError::bad(error.to_string()))?;
     }
+    if matches!(wish.action, Action::Attach { .. }) {
+        super::by_hand::check(&wish.handle, &task)?;
+    }
     let request = ActRequest {
         id: task.id,
         action: wish.action.clone(),
@@ -233,7 +239,7 @@ fn patched(spec: &TaskSpec, patch: &SpecPatch) -> TaskSpec {
     patched
 }
 
-async fn action(request: &ActionsRequest) -> ApiResult<Action> {
+async fn action(request: &ActionsRequest, peer: Peer) -> ApiResult<Action> {
     if let Some(grace) = request.grace_ms.filter(|grace| *grace > GRACE_MAX_MS) {
         return Err(ApiError::bad(format!(
             "grace_ms: {grace} is more than a day ({GRACE_MAX_MS})"
@@ -258,6 +264,8 @@ async fn action(request: &ActionsRequest) -> ApiResult<Action> {
             reason: PauseReason::Person,
         },
         ActionName::Retry => Action::Retry,
+        ActionName::Attach => Action::Attach { by: peer.uid },
+        ActionName::Detach => Action::Detach,
         ActionName::Approve => Action::Approve,
         ActionName::Reject => Action::Reject,
         ActionName::Edit => Action::Edit(Box::new(

@@ -9,7 +9,7 @@ use crate::agent::claude::command_line;
 use crate::agent::claude::{CommandLine, Reader};
 use crate::config::Settings;
 use crate::supervisor::Handle;
-use crate::task::{Command, ModelFrom, Prompt, TaskType};
+use crate::task::{Command, ModelFrom, Place, Prompt, TaskType};
 
 /// Longest key of a lane (as of every exclusive key), in characters.
 const LANE_MAX_CHARS: usize = 200;
@@ -69,8 +69,11 @@ fn filled_in(settings: &Settings, new: NewPrompt, task_type: TaskType) -> ApiRes
     let account = new
         .account
         .unwrap_or_else(|| Prompt::DEFAULT_ACCOUNT.to_owned());
+    let model = new.model.or(setting);
+    let fallback = places(settings, &new.fallback, (&agent, model.as_ref()), task_type);
     Ok(Prompt {
-        model: new.model.or(setting),
+        fallback,
+        model,
         model_from,
         chunks: new.chunks,
         args: new.args,
@@ -79,6 +82,34 @@ fn filled_in(settings: &Settings, new: NewPrompt, task_type: TaskType) -> ApiRes
         budget_run_ms: new.budget_run_ms,
         ..Prompt::of(new.text, agent, account)
     })
+}
+
+/// The places that `AGENT` or `AGENT:ACCOUNT` name. On another account of the same agent it is the same model; another
+/// agent has the one that the settings give it, or chooses itself.
+fn places(
+    settings: &Settings,
+    given: &[String],
+    (agent, model): (&str, Option<&String>),
+    task_type: TaskType,
+) -> Vec<Place> {
+    let place = |text: &String| {
+        let (name, account) = text
+            .split_once(':')
+            .unwrap_or((text, Prompt::DEFAULT_ACCOUNT));
+        let model = if name == agent {
+            model.cloned()
+        } else if name == Prompt::DEFAULT_AGENT {
+            model_for(settings, task_type)
+        } else {
+            None
+        };
+        Place {
+            agent: name.to_owned(),
+            account: account.to_owned(),
+            model,
+        }
+    };
+    given.iter().map(place).collect()
 }
 
 /// A command line of Claude Code as its user wrote it, to be driven as a prompt is; `None` for any other command, and for
@@ -112,6 +143,7 @@ fn driven(
         text,
         agent: None,
         account: None,
+        fallback: Vec::new(),
         model: line.options.model.clone(),
         chunks: Vec::new(),
         args: arguments(&line),
@@ -172,6 +204,20 @@ pub(super) fn lane_of(cwd: &Path) -> String {
 /// # Errors
 /// What cannot be, in one sentence.
 pub(super) async fn check(
+    handle: &Handle,
+    prompt: &Prompt,
+    env: &BTreeMap<String, String>,
+) -> ApiResult<()> {
+    check_there(handle, prompt, env).await?;
+    for place in &prompt.fallback {
+        check_there(handle, &prompt.at(place), env)
+            .await
+            .map_err(|error| ApiError::bad(format!("fallback {place}: {}", error.0.message)))?;
+    }
+    Ok(())
+}
+
+async fn check_there(
     handle: &Handle,
     prompt: &Prompt,
     env: &BTreeMap<String, String>,

@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
@@ -17,14 +18,15 @@ use tokio::sync::{mpsc, oneshot};
 use super::error::{ApiError, ApiResult};
 use super::events::{Cut, NDJSON, line};
 use super::peer::Peer;
-use super::router::{self, parse_json};
+use super::router::{self, parse_json, read_json};
 use super::server::told;
 use super::submit::submission;
 use super::tasks::unexpected;
-use super::wire::{BatchLine, MAX_LINE_BYTES, NewTask};
+use super::wire::{BatchLine, BatchNotice, BatchOpen, MAX_LINE_BYTES, NewTask};
 use crate::supervisor::Handle;
 use crate::supervisor::command::{Command, Refusal, RefusalCode, Reply};
 use crate::task::TaskId;
+use crate::task::spec_check::notify_command;
 
 /// Lines under way at once. A client that sends more without reading answers waits for itself.
 const IN_FLIGHT: usize = 256;
@@ -88,6 +90,26 @@ pub(super) async fn batch(
         Some((text, answers))
     });
     ([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response()
+}
+
+/// `POST /batches/{batch}`: no more tasks of that name come, and this is who is told when all of them are over.
+pub(super) async fn close(
+    State(handle): State<Handle>,
+    Extension(peer): Extension<Peer>,
+    Path(batch): Path<String>,
+    body: Body,
+) -> ApiResult<Json<BatchOpen>> {
+    let BatchNotice { notify } = read_json(body).await?;
+    notify_command(&notify).map_err(|error| ApiError::bad(error.to_string()))?;
+    let command = Command::CloseBatch {
+        uid: peer.uid,
+        batch,
+        notify,
+    };
+    match handle.command(command).await? {
+        Reply::Count(open) => Ok(Json(BatchOpen { open })),
+        Reply::Submitted { .. } | Reply::Acted { .. } | Reply::Done => Err(unexpected()),
+    }
 }
 
 async fn submit(handle: &Handle, peer: Peer, text: &[u8]) -> UnderWay {

@@ -1,7 +1,8 @@
 //! From the supervisor's types to the wire's.
 
 use super::wire::{
-    AgentView, ClaimsView, ErrorBody, JournalView, OutcomeView, SystemStatus, TaskView, WorkerView,
+    AgentView, AttachedView, ClaimsView, ErrorBody, JournalView, OutcomeView, SystemStatus,
+    TaskView, WorkerView,
 };
 use crate::config::Settings;
 use crate::store::JournalRow;
@@ -42,11 +43,12 @@ impl From<&Task> for TaskView {
             idle_timeout_seconds: spec.idle_timeout_seconds,
             if_lost: spec.if_lost,
             if_lost_effective: Some(task::on_loss(spec.if_lost, spec.task_type, spec.foreground)),
+            notify: spec.notify.clone(),
+            batch: spec.batch.clone(),
             secrets: spec.secrets.keys().cloned().collect(),
-            agent: spec
-                .command
-                .prompt()
-                .map(|prompt| agent_view(prompt, life.agent.clone().unwrap_or_default())),
+            agent: task
+                .prompt_there()
+                .map(|prompt| agent_view(&prompt, life.agent.clone().unwrap_or_default())),
             set_aside: None,
         }
     }
@@ -59,6 +61,8 @@ fn agent_view(prompt: &Prompt, state: AgentState) -> AgentView {
         waits_for: None,
         waits_until: None,
         session: state.session,
+        moved: state.moved,
+        fallback: prompt.fallback.clone(),
         chunk: state.chunk,
         chunks: u32::try_from(prompt.chunks.len()).unwrap_or(u32::MAX),
         model: prompt.model.clone(),
@@ -71,6 +75,11 @@ fn agent_view(prompt: &Prompt, state: AgentState) -> AgentView {
         budgets: Vec::new(),
         share: None,
         waits_for_budget: None,
+        attached: state.attached.map(|attached| AttachedView {
+            by: attached.by,
+            since: attached.since,
+            by_hand: None,
+        }),
     }
 }
 

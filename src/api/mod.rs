@@ -11,6 +11,7 @@ mod actions;
 mod agents;
 mod batch;
 mod budgets;
+mod by_hand;
 mod convert;
 mod error;
 mod events;

@@ -53,6 +53,7 @@ pub(super) fn router(handle: Handle, shutting: watch::Receiver<bool>) -> Router 
         .route("/tasks", get(tasks::list).post(tasks::create))
         .route("/tasks/estimate", post(budgets::estimate))
         .route("/tasks/batch", post(batch::batch))
+        .route("/batches/{batch}", post(batch::close))
         .route("/tasks/actions", post(actions::actions))
         .route("/tasks/{id}", get(tasks::show))
         .route("/tasks/{id}/journal", get(tasks::journal))

@@ -51,6 +51,12 @@ pub(super) async fn submission(
         new.prompt,
         new.task_type,
     )?;
+    let setting = || {
+        let own = !new.foreground && new.batch.is_none();
+        own.then(|| handle.settings().notify_command.clone())
+    };
+    // An empty one wants nobody to be told, whatever the setting says.
+    let notify = new.notify.or_else(setting).filter(|line| !line.is_empty());
     let at_written = checked_words(new.at_written, new.at)?;
     let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
     let cwd = new.cwd.unwrap_or(home);
@@ -75,6 +81,8 @@ pub(super) async fn submission(
         max_retries: new.max_retries,
         retry_on: new.retry_on,
         if_lost: new.if_lost,
+        notify,
+        batch: new.batch,
         foreground: new.foreground,
     };
     spec.check()

@@ -194,6 +194,7 @@ pub(super) async fn show(
                 let accounts = reader.accounts()?;
                 let policy = account::policy(&settings);
                 super::accounts::tell_wait(agent, &task, &accounts, &policy);
+                agent.attached = super::by_hand::attached(&settings, &task, &accounts);
                 super::budgets::tell(agent, &settings, reader, &task, clock::now())?;
             }
             Ok(view)

@@ -9,8 +9,10 @@ mod budgets;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::agent::ByHand;
 pub use agents::{
-    AccountView, AgentView, ContractFound, CostView, HoldRequest, HoldView, NewPrompt, WindowView,
+    AccountView, AgentView, AttachedView, ContractFound, CostView, HoldRequest, HoldView,
+    NewPrompt, WindowView,
 };
 pub use budgets::{BudgetView, EstimateView, SpreadView};
 
@@ -100,9 +102,31 @@ pub struct NewTask {
     /// At most one with this key runs.
     #[serde(default)]
     pub exclusive: Option<String>,
+    /// A command line that is run when it is over or waits for a person; empty = none, `null` = the setting (none for a
+    /// task of a batch).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<String>,
+    /// The tasks with this name are told of together, once `POST /batches/{name}` has said that it is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
     /// Belongs to a foreground run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub foreground: bool,
+}
+
+/// The body of `POST /batches/{batch}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchNotice {
+    /// A command line that is run when all tasks of the batch are over.
+    pub notify: String,
+}
+
+/// The answer to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchOpen {
+    /// Tasks of the batch that are not over; 0 = it is told of now.
+    pub open: u64,
 }
 
 /// A command as it is submitted.
@@ -189,6 +213,12 @@ pub struct TaskView {
     /// What follows a lost attempt. `null` only from a daemon that does not tell yet.
     #[serde(default)]
     pub if_lost_effective: Option<OnLoss>,
+    /// Who is told when it is over or waits for a person.
+    #[serde(default)]
+    pub notify: Option<String>,
+    /// The batch it is told of with.
+    #[serde(default)]
+    pub batch: Option<String>,
     /// Names of the variables whose values are resolved at launch. Neither values nor where they come from.
     #[serde(default)]
     pub secrets: Vec<String>,
@@ -308,6 +338,10 @@ pub enum ActionName {
     Reject,
     /// See there.
     Edit,
+    /// See there.
+    Attach,
+    /// See there.
+    Detach,
 }
 
 /// What an action did to one task.

@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::PathOptions;
 
 use super::commands::{
-    account, act, agent, backup, checkpoint, claims, cleanup, cost, create, edit, generate, init,
-    limits, list, logs, reset, result, show, status, stop_all, wait, workers,
+    account, act, agent, attach, backup, checkpoint, claims, cleanup, cost, create, edit, generate,
+    init, limits, list, logs, reset, result, show, status, stop_all, wait, workers,
 };
 
 /// Widest help text.
@@ -120,6 +120,10 @@ pub enum TaskCommand {
     Pause(act::ActArgs),
     /// Let paused tasks go on
     Resume(act::ActArgs),
+    /// Take over a task's agent session by hand: ends what runs, prints how to go on in it, keeps everybody else out
+    Attach(attach::AttachArgs),
+    /// Hand an attached session back: the task goes on in it
+    Detach(attach::DetachArgs),
     /// Change tasks that do not run
     Edit(Box<edit::EditArgs>),
     /// Let tasks that wait for a decision go on

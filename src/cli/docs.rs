@@ -65,9 +65,9 @@ database is called now, or `null`. The `code` of an error is `failed`, `bad_requ
 
 Keys of a line of `task create --from`: `name` and `command` (needed; a string is a line for the shell, an array a program
 and its arguments), `key description type priority cwd env secrets after after_failed at timeout_seconds
-idle_timeout_seconds max_retries retry_on if_lost exclusive`, as in [the API](api.md#submit). Flags beside `--from` are the
+idle_timeout_seconds max_retries retry_on if_lost exclusive prompt notify batch`, as in [the API](api.md#submit). Flags beside `--from` are the
 defaults of every line: a line's own value counts. Variables of `--env` join a line's own `env`, and references of
-`--secret` its `secrets`, where the line has none of that name; `--key` and `--wait` are for one task and are refused. A
+`--secret` its `secrets`, where the line has none of that name; `--notify` is told once, when all are over; `--key` and `--wait` are for one task and are refused. A
 line that is refused stops no other; the first refusal gives the exit code.
 
 ## What goes with a task

@@ -9,8 +9,8 @@ use clap::error::ErrorKind;
 
 use super::args::{Cli, SystemCommand, TaskCommand, Top, WorkerCommand};
 use super::commands::{
-    account, act, agent, backup, checkpoint, claims, cleanup, cost, create, edit, generate, init,
-    limits, list, logs, reset, result, show, status, stop_all, wait, workers,
+    account, act, agent, attach, backup, checkpoint, claims, cleanup, cost, create, edit, generate,
+    init, limits, list, logs, reset, result, show, status, stop_all, wait, workers,
 };
 use super::context::Context;
 use super::error::CliError;
@@ -136,6 +136,8 @@ async fn task(command: TaskCommand, context: &Context) -> Result<u8, CliError> {
         TaskCommand::Retry(args) => act::run(ActionName::Retry, &args, context).await,
         TaskCommand::Pause(args) => act::run(ActionName::Pause, &args, context).await,
         TaskCommand::Resume(args) => act::run(ActionName::Resume, &args, context).await,
+        TaskCommand::Attach(args) => attach::run(&args, context).await,
+        TaskCommand::Detach(args) => attach::detach(&args, context).await,
         TaskCommand::Edit(args) => edit::run(*args, context).await,
         TaskCommand::Approve(args) => act::run(ActionName::Approve, &args, context).await,
         TaskCommand::Reject(args) => act::run(ActionName::Reject, &args, context).await,

@@ -249,6 +249,7 @@ const WHEN: &str = "When work starts";
 const ALIVE: &str = "Workers that hang";
 const DISK: &str = "Disk and queue";
 const LOG: &str = "The daemon's own log";
+const NOTICE: &str = "Notices";
 const AGENT: &str = "Agents' limits and content";
 const MONEY: &str = "Budgets";
 
@@ -318,6 +319,15 @@ pub static KEYS: &[Key] = &[
     key!(LOG, "max_log_files" = max_log_files, int(1, 100), "files", None, NeedsRestart, None,
         "Logs kept beside the current one; the oldest is removed."),
 
+    key!(NOTICE, "notify_command" = notify_command, Kind::Line, "", None, Applied, Some("nobody is told"),
+        "A command line that is run when a task that names none itself (`--notify`) is over or waits for a person; what it is told stands in docs/tasks.md."),
+    key!(NOTICE, "notify_timeout_seconds" = notify_timeout_seconds, int(1, 3600), "seconds", None, Applied, None,
+        "Time of such a command; then it is ended with its process group, and tried again."),
+    key!(NOTICE, "notify_tries" = notify_tries, int(1, 20), "tries", None, Applied, None,
+        "Times that a notice is told before it is given up: a command that ends with another code than 0 has not taken it."),
+    key!(NOTICE, "notify_retry_seconds" = notify_retry_seconds, int(1, 3600), "seconds", None, Applied, None,
+        "First wait before a notice is told again; it doubles with each try, up to an hour."),
+
     key!(AGENT, "claude_session_limit" = claude_session_limit, int(60, WEEK_SECONDS), "seconds", None, Applied, None,
         "Length of the window of Claude's session limit, where the agent does not tell it."),
     key!(AGENT, "default_unban_wait" = default_unban_wait, int(1, WEEK_SECONDS), "seconds", None, Applied, None,
@@ -354,6 +364,8 @@ pub static KEYS: &[Key] = &[
         "Part of each usage window that is kept for tasks of high and urgent priority, and for the person."),
     key!(AGENT, "release_interval_seconds" = release_interval_seconds, int(0, 3600), "seconds", None, Applied, None,
         "When an account is open again, its tasks start this far apart."),
+    key!(AGENT, "fallback_after_seconds" = fallback_after_seconds, int(0, WEEK_SECONDS), "seconds", None, Applied, None,
+        "A task that would wait longer than this for its account goes on at its next fallback (`--fallback`), if it has one that is open."),
     key!(AGENT, "probe" = probe, Kind::Choice(&["on", "off"]), "", None, Applied, None,
         "Where nothing waits for an account whose limit may be over: find out by a tiny request of the daemon's own (at most four for one limit, never where it might be billed as extra usage), or wait for the next task."),
     key!(AGENT, "probe_model" = probe_model, Kind::Line, "", None, Applied, None,

@@ -100,6 +100,8 @@ pub struct Settings {
     pub reserve_percent: u32,
     /// Time between starts after an account has opened, 0..=3600. Default 5.
     pub release_interval_seconds: u64,
+    /// A task that would wait longer for its account goes on at its fallback, 0..=604800. Default 900.
+    pub fallback_after_seconds: u64,
     /// `on` or `off`: probes of the daemon's own, where nothing waits for an account whose hold may be over.
     pub probe: String,
     /// Their model on accounts of Claude Code, where the hold names none; empty = the agent's own choice.
@@ -122,6 +124,14 @@ pub struct Settings {
     pub budget_accounts: Vec<NamedBudget>,
     /// Money in one hour from which on a person is warned, in US dollars; 0 = off.
     pub spend_alarm_usd_per_hour: f64,
+    /// Who is told of tasks that name nobody; empty = nobody.
+    pub notify_command: String,
+    /// Time of one such command, 1..=3600. Default 60.
+    pub notify_timeout_seconds: u64,
+    /// Times that a notice is told before it is given up, 1..=20. Default 6.
+    pub notify_tries: u32,
+    /// First wait before it is told again; doubled each time, up to an hour. 1..=3600. Default 10.
+    pub notify_retry_seconds: u64,
     /// Patterns of secrets (used by masking). Each compiles. Default none.
     pub sensitive_patterns: Vec<String>,
     /// Words that send a task to review (used by the guard). Default none.
@@ -212,6 +222,7 @@ impl Default for Settings {
             extra_usage: "stop".to_owned(),
             reserve_percent: 0,
             release_interval_seconds: 5,
+            fallback_after_seconds: 900,
             probe: "on".to_owned(),
             probe_model: "haiku".to_owned(),
             probe_prompt: "Reply with the single word: ok".to_owned(),
@@ -223,6 +234,10 @@ impl Default for Settings {
             budget_account_day: Budget::NONE,
             budget_accounts: Vec::new(),
             spend_alarm_usd_per_hour: 0.0,
+            notify_command: String::new(),
+            notify_timeout_seconds: 60,
+            notify_tries: 6,
+            notify_retry_seconds: 10,
             sensitive_patterns: Vec::new(),
             violation_keywords: Vec::new(),
         }

@@ -6,6 +6,7 @@
 //! - Nothing here ever signals the calling process or one of its ancestors.
 //! - cgroups are help, never a condition: without any, ancestry, session and marker find the same tree.
 
+mod aside;
 mod ask;
 mod cgroup;
 mod child;
@@ -15,11 +16,13 @@ mod launch;
 mod memory;
 mod own;
 mod pidfd;
+mod shell;
 mod spawn;
 mod sweep;
 mod tree;
 mod watch;
 
+pub use aside::{Aside, AsidePlan};
 pub use ask::{Question, Reply, ask, hand_terminal_to};
 pub use cgroup::{AttemptCgroup, Limits};
 pub use clock::{monotonic_ms, now};
@@ -30,6 +33,7 @@ pub use own::{
     Noticed, SignalFd, become_worker, close_inherited, release_start_pages, replace_with_null,
 };
 pub use pidfd::{open as open_pidfd, signal};
+pub use shell::{InTerminal, in_terminal, terminate};
 pub use spawn::{Agent, SpawnError, SpawnPlan, spawn};
 pub use sweep::{SweepResult, signal_members, sweep};
 pub use tree::{Snapshot, Target};

@@ -600,6 +600,7 @@ pub fn touched(handled: &[Handled], claims: &[Effect]) -> BTreeSet<TaskId> {
             | Effect::Stop { .. }
             | Effect::Forget(_)
             | Effect::Log(_)
+            | Effect::Tell(_)
             | Effect::Attention(_)
             | Effect::AttentionOver(_) => {}
         }

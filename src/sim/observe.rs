@@ -44,6 +44,7 @@ pub fn observe(
                 | Effect::Stop { .. }
                 | Effect::Forget(_)
                 | Effect::Log(_)
+                | Effect::Tell(_)
                 | Effect::Attention(_)
                 | Effect::AttentionOver(_) => {}
             }
@@ -89,7 +90,10 @@ fn wish_of(request: &ActRequest, task: &Task, effect: ActEffect) -> Option<Inten
     let kind = match &request.action {
         Action::Cancel { .. } => IntentKind::Cancel,
         Action::Pause { reason } => intent_of(*reason),
+        // Of a running attempt it is a pause, until it comes again.
+        Action::Attach { .. } => IntentKind::Pause,
         Action::Resume { .. }
+        | Action::Detach
         | Action::Retry
         | Action::Approve
         | Action::Reject

@@ -267,6 +267,7 @@ impl World {
             Effect::RemoveFiles(_)
             | Effect::Changed(_)
             | Effect::Log(_)
+            | Effect::Tell(_)
             | Effect::Attention(_)
             | Effect::AttentionOver(_) => Ok("told"),
         }

@@ -24,6 +24,7 @@ mod error;
 mod fold;
 mod live;
 mod network;
+mod notices;
 mod open;
 mod queue;
 mod reader;

@@ -216,8 +216,8 @@ pub(super) fn env(text: rusqlite::Result<String>) -> Result<BTreeMap<String, Str
 }
 
 /// The account and model that a task needs, as the queue knows them.
-pub(super) fn gate(spec: &TaskSpec) -> Option<String> {
-    spec.command.prompt().map(|prompt| prompt.gate().key())
+pub(super) fn gate(task: &Task) -> Option<String> {
+    task.gate().map(|gate| gate.key())
 }
 
 /// The text of `resume_to` in the database.

@@ -94,7 +94,7 @@ impl Tx<'_> {
                 life.not_before.map(Timestamp::as_ms),
                 unmet,
                 queue::turn(&life, unmet, new.spec.exclusive.is_some(), at),
-                row::gate(&new.spec),
+                new.spec.command.prompt().map(|prompt| prompt.gate().key()),
             ])?;
         let seq = self.conn.last_insert_rowid();
         let env = self.intern(&new.spec)?;

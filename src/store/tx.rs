@@ -243,7 +243,7 @@ impl<'c> Tx<'c> {
                 kept.unmet,
                 super::queue::turn(life, kept.unmet, after.spec.exclusive.is_some(), at),
                 life.agent.as_ref().map(json),
-                row::gate(&after.spec),
+                row::gate(after),
                 before.seq,
                 before.id.as_str(),
                 before.life.state.name(),

@@ -91,10 +91,23 @@ pub(super) fn agent(settings: &Settings, name: &str) -> Result<Agent, String> {
 /// What puts the output of `prompt`'s agent into words; `None` when nobody knows that agent any more.
 #[must_use]
 pub fn transcript(settings: &Settings, prompt: &Prompt) -> Option<Transcript> {
-    Some(match agent(settings, &prompt.agent).ok()? {
-        Agent::Claude => Transcript::of_claude(),
-        Agent::Described(rules) => Transcript::of_described(&rules),
-    })
+    let of = |name: &str| {
+        Some(match agent(settings, name).ok()? {
+            Agent::Claude => Transcript::of_claude(),
+            Agent::Described(rules) => Transcript::of_described(&rules),
+        })
+    };
+    // A task that has moved has output of several.
+    let others = prompt
+        .fallback
+        .iter()
+        .filter(|place| place.agent != prompt.agent);
+    let first = of(&prompt.agent)?;
+    Some(
+        others
+            .filter_map(|place| of(&place.agent))
+            .fold(first, Transcript::or),
+    )
 }
 
 /// Prepares the run of a claimed task. Reads the task's former output where a new session needs it.
@@ -312,8 +325,15 @@ fn what_to_ask(
         return settings.continue_prompt.clone();
     }
     let asked = prompt.text_for(state.map_or(0, |state| state.chunk));
-    let goes_on = task.life.resume && task.spec.task_type == TaskType::MediumContext;
-    let former = || former_output(task_dir, transcript(settings, prompt));
+    let goes_on = task.life.resume
+        && match task.spec.task_type {
+            TaskType::MediumContext => true,
+            // Where it was, it would have resumed.
+            TaskType::Lightweight => state.is_some_and(|state| state.moved.is_some()),
+            TaskType::HeavyContext => false,
+        };
+    let asked_first = task.spec.command.prompt().unwrap_or(prompt);
+    let former = || former_output(task_dir, transcript(settings, asked_first));
     match goes_on.then(former).flatten() {
         Some(context) => with_context(asked, &context),
         None => asked,

@@ -69,7 +69,7 @@ pub fn resets_at(of: &Limited) -> Option<Timestamp> {
 /// The budgets that concern a task. None for a plain command.
 #[must_use]
 pub fn of_task(settings: &Settings, task: &Task, now: Timestamp) -> Vec<Limited> {
-    let Some(prompt) = task.spec.command.prompt() else {
+    let Some(prompt) = task.prompt_there() else {
         return Vec::new();
     };
     let own = Limited {

@@ -6,16 +6,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::attend::Attendant;
 use super::clock;
 use super::engine::Order;
-use super::event::{Attention, Effect, SupervisorEvent};
+use super::event::{Attention, Effect, SupervisorEvent, Tell};
 use super::forget;
 use super::launch::LaunchContext;
 use super::place::LockPlace;
+use super::tell;
 use super::timer::WallTimer;
 use super::world::Busy;
 use crate::attempt::record::ProcessStamp;
@@ -162,6 +163,10 @@ pub struct Carriers {
     events: mpsc::Sender<SupervisorEvent>,
     intents: HashMap<AttemptId, watch::Sender<Option<Intent>>>,
     wake_at: watch::Sender<Option<Timestamp>>,
+    /// Notices that are being told; a daemon that leaves leaves them to the next one.
+    telling: JoinSet<()>,
+    /// Places for those that are told now.
+    telling_at_once: Arc<Semaphore>,
     /// Attendants end with the carriers: a daemon that leaves touches no worker any more.
     attendants: JoinSet<()>,
 }
@@ -180,13 +185,15 @@ impl Carriers {
             events,
             intents: HashMap::new(),
             wake_at: watch::Sender::new(None),
+            telling: JoinSet::new(),
+            telling_at_once: Arc::new(Semaphore::new(tell::TOLD_AT_ONCE)),
             attendants: JoinSet::new(),
         }
     }
 
-    /// Takes running attempts of an earlier daemon back (or closes what is left of them), then carries out orders until
-    /// the engine is gone.
-    pub async fn run(mut self, running: Vec<Task>) {
+    /// Takes running attempts of an earlier daemon back (or closes what is left of them), tells what that has left to be
+    /// told, then carries out orders until the engine is gone.
+    pub async fn run(mut self, running: Vec<Task>, notices: Vec<Tell>) {
         let events = self.events.clone();
         let wake_at = self.wake_at.subscribe();
         let timer = tokio::spawn(async move {
@@ -198,6 +205,9 @@ impl Carriers {
             let attendant = self.attendant(&task);
             self.attendants.spawn(attendant.adopt());
         }
+        for notice in notices {
+            self.tell(Box::new(notice));
+        }
         loop {
             tokio::select! {
                 order = self.orders.recv() => match order {
@@ -205,6 +215,7 @@ impl Carriers {
                     Some(Order::Effect(effect)) => self.carry_out(effect),
                     None => break,
                 },
+                Some(_) = self.telling.join_next() => {}
                 // One that panicked leaves its attempt to the next daemon.
                 Some(ended) = self.attendants.join_next() => if let Err(error) = ended {
                     tracing::error!(%error, "an attempt is not attended any more");
@@ -220,6 +231,13 @@ impl Carriers {
         let (wish, wishes) = watch::channel(task.life.intent.clone());
         self.intents.insert(attempt, wish);
         Attendant::new(Arc::clone(&self.shared), task, wishes, self.events.clone())
+    }
+
+    fn tell(&mut self, notice: Box<Tell>) {
+        let (shared, events) = (Arc::clone(&self.shared), self.events.clone());
+        let places = Arc::clone(&self.telling_at_once);
+        self.telling
+            .spawn(tell::tell(shared, places, events, notice));
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -248,6 +266,7 @@ impl Carriers {
                 let shared = Arc::clone(&self.shared);
                 tokio::task::spawn_blocking(move || remove_files(&shared.paths, &ids));
             }
+            Effect::Tell(notice) => self.tell(notice),
             Effect::Attention(attention) => self.shared.attend_to(attention),
             Effect::AttentionOver(kind) => self.shared.attention_over(kind),
             // The engine tells watchers itself.

@@ -31,6 +31,15 @@ pub enum Command {
         /// Who.
         actor: Actor,
     },
+    /// A batch of this user's tasks is complete: when all of them are over, this command line is told.
+    CloseBatch {
+        /// The user.
+        uid: u32,
+        /// The batch's name.
+        batch: String,
+        /// Who takes the notice.
+        notify: String,
+    },
     /// Something about an account of an agent.
     Account {
         /// The agent.
@@ -108,6 +117,13 @@ pub enum Action {
         /// Which.
         reason: PauseReason,
     },
+    /// Hand the agent's session to this local user; a running attempt is ended first, and then the wish must come again.
+    Attach {
+        /// Whom.
+        by: u32,
+    },
+    /// Take an attached session back: the task goes on in it.
+    Detach,
     /// Do a final task again, or a retrying one at once.
     Retry,
     /// Approve a task that waits for review.

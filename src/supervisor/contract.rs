@@ -48,7 +48,7 @@ enum Seen {
 impl Wanted {
     /// `None` = there is nothing to check: no agent of ours, the check is off, or no program, which the launch itself tells.
     fn of(settings: &Settings, launch: &Launch) -> Option<Self> {
-        let prompt = launch.task.spec.command.prompt()?;
+        let prompt = launch.task.prompt_there()?;
         let is_ours = prompt.agent == Prompt::DEFAULT_AGENT && settings.verify_agents == "on";
         if !is_ours {
             return None;

@@ -312,6 +312,7 @@ impl Engine {
                     reply(reply_to, Err(Refusal::new(code, text)));
                 }
                 other @ (SupervisorEvent::Attempt(_)
+                | SupervisorEvent::Told(_)
                 | SupervisorEvent::Timer
                 | SupervisorEvent::Settings(_)
                 | SupervisorEvent::Leave) => kept.push(other),
@@ -374,6 +375,7 @@ impl Engine {
                 | Effect::Stop { .. }
                 | Effect::Forget(_)
                 | Effect::RemoveFiles(_)
+                | Effect::Tell(_)
                 | Effect::Attention(_)
                 | Effect::AttentionOver(_) => self.order(Order::Effect(effect)),
             }

@@ -2,6 +2,7 @@
 
 use super::account::AccountSpec;
 use super::command::{Command, Refusal, Reply, ReplyTo};
+use super::notice::{Notice, Told};
 use crate::budget::Budget;
 use crate::config::Settings;
 use crate::store::SetAside;
@@ -15,6 +16,8 @@ pub enum SupervisorEvent {
     Command(Command, ReplyTo),
     /// What the carriers saw of an attempt.
     Attempt(AttemptReport),
+    /// What became of telling a notice.
+    Told(Told),
     /// A time that the handler asked to be woken at has come, or the wall clock was set.
     Timer,
     /// New settings, checked.
@@ -106,6 +109,8 @@ pub enum Effect {
     Changed(super::command::Change),
     /// The same change, for the log.
     Log(Box<super::transition::Transition>),
+    /// A notice is to be told, at its time.
+    Tell(Box<Tell>),
     /// Something a person should look at.
     Attention(Attention),
     /// A condition a person was told of is over.
@@ -123,6 +128,15 @@ pub struct Launch {
     pub is_probe: bool,
     /// What it may use up.
     pub share: Budget,
+}
+
+/// A notice that is to be told.
+#[derive(Debug)]
+pub struct Tell {
+    /// The notice.
+    pub notice: Notice,
+    /// The task in whose environment; `None` = it is gone.
+    pub task: Option<Task>,
 }
 
 /// Something a person should look at, shown in `system status` and logged.

@@ -56,11 +56,11 @@ pub fn launch(
     settings: &Settings,
     what: &Launch,
 ) -> Result<Launched, LaunchError> {
-    let agent = match what.task.spec.command.prompt() {
+    let agent = match what.task.prompt_there() {
         Some(prompt) => {
             let task_dir = paths.tasks_dir.join(what.task.id.as_str());
             Some(agents::prepare(
-                settings, &task_dir, &what.task, prompt, what,
+                settings, &task_dir, &what.task, &prompt, what,
             )?)
         }
         None => None,

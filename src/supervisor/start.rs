@@ -11,7 +11,7 @@ use super::carriers::{Carriers, Shared};
 use super::clock;
 use super::directories::{check_database, make_directories};
 use super::engine::{Engine, ORDERS_WAITING_MAX};
-use super::event::{Attention, SupervisorEvent};
+use super::event::{Attention, SupervisorEvent, Tell};
 use super::handle::{CHANGES_KEPT, EVENTS_WAITING_MAX, Handle};
 use super::handler::Handler;
 use super::home::{self, Home};
@@ -20,7 +20,7 @@ use super::lock::{DaemonLock, LockError};
 use super::place::LockPlace;
 use super::readers::Readers;
 use super::world::RealWorld;
-use super::{forget, housekeeping, strays, view};
+use super::{forget, housekeeping, strays, tell, view};
 use crate::attempt::spec::Owner;
 use crate::config::paths::Paths;
 use crate::config::{Settings, WrongRights};
@@ -155,7 +155,8 @@ pub async fn start(options: StartOptions) -> Result<Supervisor, StartError> {
     strays::end_all(opened.strays, &shared, &events);
     let found_running = u32::try_from(opened.running.len()).unwrap_or(u32::MAX);
     let carriers = tokio::spawn(
-        Carriers::new(Arc::clone(&shared), orders, events.clone()).run(opened.running),
+        Carriers::new(Arc::clone(&shared), orders, events.clone())
+            .run(opened.running, opened.notices),
     );
     let engine = std::thread::Builder::new()
         .name("supervisor".to_owned())
@@ -207,6 +208,7 @@ struct Opened {
     store: Store,
     handler: Handler,
     running: Vec<Task>,
+    notices: Vec<Tell>,
     strays: Vec<strays::Stray>,
 }
 
@@ -244,14 +246,15 @@ impl Opened {
     ) -> Result<Self, StartError> {
         let mut store = Store::open(options, clock::now())?;
         let mut batch = store.batch()?;
-        let (handler, running, strays, is_new_home) = batch.step(|tx| {
+        let (handler, running, notices, strays, is_new_home) = batch.step(|tx| {
             let running = tx.running()?;
             let is_new_home = settle(paths, &running, tx)?;
             let handler = Handler::new(Arc::clone(settings), foreground, tx)?;
             let running = [running, handler.own_probes()].concat();
             let strays = strays::find(&paths.records_dir, &running, &handler, tx)?;
             forget::remove_lone_doors(paths, &running, tx)?;
-            Ok::<_, StartError>((handler, running, strays, is_new_home))
+            let notices = tell::left_to_tell(tx)?;
+            Ok::<_, StartError>((handler, running, notices, strays, is_new_home))
         })?;
         if is_new_home {
             // Before anything is claimed: from the first claim on there are records.
@@ -263,6 +266,7 @@ impl Opened {
             store,
             handler,
             running,
+            notices,
             strays,
         })
     }

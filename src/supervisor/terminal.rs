@@ -1,8 +1,11 @@
-//! The one program that a client starts by itself: an agent's own login, which needs the person's terminal.
+//! The programs that a client starts by itself, because they need the person's terminal: an agent's own login, and an agent
+//! in a person's hands.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+
+pub use crate::process::{InTerminal, in_terminal, terminate};
 
 /// Hands this process's terminal to a program until it ends; its exit code, or 128 and its signal's number. `set` is added
 /// to the environment.

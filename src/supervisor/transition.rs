@@ -35,9 +35,7 @@ impl Transition {
         Self {
             task: task.id.clone(),
             agent: task
-                .spec
-                .command
-                .prompt()
+                .prompt_there()
                 .map_or_else(|| PLAIN_COMMAND.to_owned(), |prompt| prompt.agent.clone()),
             attempt: task.life.generation,
             state: task.life.state,
@@ -81,6 +79,9 @@ impl Transition {
             Event::Ended { .. } => "attempt ended",
             Event::Paused { .. } => "task paused",
             Event::Resumed { .. } => "task resumed",
+            Event::Moved { .. } => "task goes on elsewhere",
+            Event::Attached { .. } => "session attached",
+            Event::Detached => "session handed back",
             Event::Cancelled => "task cancelled",
             Event::Held => "task held",
             Event::Released => "task released",
@@ -103,11 +104,14 @@ impl Transition {
             Event::Paused { reason } | Event::Resumed { reason } => {
                 extra.reason = Some(word(reason));
             }
+            Event::Moved { to, why, .. } => extra.reason = Some(format!("{to}: {why}")),
             Event::DependencyFailed { dependency } => extra.reason = Some(dependency.clone()),
             Event::Screened { question } => extra.reason = Some(question.clone()),
             Event::Edited { fields, .. } => extra.reason = Some(fields.join(",")),
             Event::Submitted { .. }
             | Event::Started { .. }
+            | Event::Attached { .. }
+            | Event::Detached
             | Event::Cancelled
             | Event::Held
             | Event::Released

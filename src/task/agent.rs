@@ -1,169 +1,10 @@
-//! Tasks of agents: the prompt that was asked for, and what such a task remembers from one attempt to the next.
+//! Tasks of agents: how an attempt begins, and what such a task remembers from one attempt to the next.
 //!
 //! A plain command is an agent, too, but one without an account, a session or a result of its own: it has none of this.
 
 use serde::{Deserialize, Serialize};
 
-use super::{OutcomeKind, Timestamp};
-use crate::budget::Budget;
-
-/// What an agent is asked. Everything that settings decide is decided at the submission and stands here, so that a task
-/// says the same tomorrow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Prompt {
-    /// What is asked, 1..=1,048,576 bytes; with `chunks`, a template in which `{chunk}` stands for each of them.
-    pub prompt: String,
-    /// Which agent, as in `taskctl agent list`.
-    #[serde(default = "Prompt::default_agent")]
-    pub agent: String,
-    /// On which account.
-    #[serde(default = "Prompt::default_account")]
-    pub account: String,
-    /// Which model; `None` = the agent's own choice.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// Who chose the model.
-    #[serde(default)]
-    pub model_from: ModelFrom,
-    /// Heavy tasks: what the prompt is asked for, one after the other, each in a run of its own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub chunks: Vec<String>,
-    /// Further arguments of the agent's program, before the prompt.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub args: Vec<String>,
-    /// The agent's program, where the submitter named one by its path; `None` = the setting.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub program: Option<String>,
-    /// What was added to a command line of the agent that the submitter wrote.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub added: Vec<String>,
-    /// What the task may cost, in millionths of a US dollar; `None` = no limit of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget_micro_usd: Option<u64>,
-    /// How many tokens of all kinds it may use; `None` = no limit of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget_tokens: Option<u64>,
-    /// How long all its attempts may run together, in milliseconds; `None` = no limit of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub budget_run_ms: Option<u64>,
-}
-
-/// Who chose a task's model.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ModelFrom {
-    /// Nobody: the agent does.
-    #[default]
-    Agent,
-    /// The setting for the task's type.
-    Setting,
-    /// The submitter.
-    Submitter,
-}
-
-impl Prompt {
-    /// A prompt for an agent on an account, and nothing beside it.
-    #[must_use]
-    pub fn of(prompt: String, agent: String, account: String) -> Self {
-        Self {
-            prompt,
-            agent,
-            account,
-            model: None,
-            model_from: ModelFrom::default(),
-            chunks: Vec::new(),
-            args: Vec::new(),
-            program: None,
-            added: Vec::new(),
-            budget_micro_usd: None,
-            budget_tokens: None,
-            budget_run_ms: None,
-        }
-    }
-
-    /// What the task may use up.
-    #[must_use]
-    pub const fn budget(&self) -> Budget {
-        Budget {
-            micro_usd: self.budget_micro_usd,
-            tokens: self.budget_tokens,
-            run_ms: self.budget_run_ms,
-        }
-    }
-
-    /// Gives it another budget.
-    pub const fn set_budget(&mut self, budget: Budget) {
-        self.budget_micro_usd = budget.micro_usd;
-        self.budget_tokens = budget.tokens;
-        self.budget_run_ms = budget.run_ms;
-    }
-
-    /// The agent of a prompt that names none.
-    pub const DEFAULT_AGENT: &'static str = "claude";
-    /// The account of a prompt that names none: the agent's own login.
-    pub const DEFAULT_ACCOUNT: &'static str = "default";
-    /// What stands for the chunk in a template.
-    pub const CHUNK: &'static str = "{chunk}";
-
-    fn default_agent() -> String {
-        Self::DEFAULT_AGENT.to_owned()
-    }
-
-    fn default_account() -> String {
-        Self::DEFAULT_ACCOUNT.to_owned()
-    }
-
-    /// What is asked for chunk number `chunk`, from 0; the whole prompt where there are none.
-    #[must_use]
-    pub fn text_for(&self, chunk: u32) -> String {
-        match self.chunks.get(chunk as usize) {
-            Some(text) => self.prompt.replace(Self::CHUNK, text),
-            None => self.prompt.clone(),
-        }
-    }
-
-    /// What the queue knows it by: tasks with the same gate wait for the same holds.
-    #[must_use]
-    pub fn gate(&self) -> Gate {
-        Gate {
-            agent: self.agent.clone(),
-            account: self.account.clone(),
-            model: self.model.clone(),
-        }
-    }
-}
-
-/// What a task needs before it may start: an account that is open for a model.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Gate {
-    /// The agent.
-    pub agent: String,
-    /// The account.
-    pub account: String,
-    /// The model, when one is pinned.
-    pub model: Option<String>,
-}
-
-impl Gate {
-    /// As one text, for the store. Agents and accounts have plain names without `/`.
-    #[must_use]
-    pub fn key(&self) -> String {
-        let model = self.model.as_deref().unwrap_or_default();
-        format!("{}/{}/{model}", self.agent, self.account)
-    }
-
-    /// Back from the text; `None` when it is none.
-    #[must_use]
-    pub fn from_key(key: &str) -> Option<Self> {
-        let mut parts = key.splitn(3, '/').map(str::to_owned);
-        Some(Self {
-            agent: parts.next().filter(|part| !part.is_empty())?,
-            account: parts.next().filter(|part| !part.is_empty())?,
-            model: Some(parts.next()?).filter(|part| !part.is_empty()),
-        })
-    }
-}
+use super::{OutcomeKind, Place, Timestamp};
 
 /// How an attempt of an agent begins: decided at the claim and journaled with it, before anything runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,6 +58,36 @@ pub struct AgentState {
     /// What the last run said.
     #[serde(default)]
     pub report: Option<super::Report>,
+    /// It goes on elsewhere than it was asked first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Moved>,
+    /// The session is in a person's hands; `Some` only while the task is paused for that person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached: Option<Attachment>,
+}
+
+/// Where a task goes on that would have waited too long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Where it goes on.
+    pub to: Place,
+    /// Where it was before.
+    pub from: Place,
+    /// What it would have waited for, in words.
+    pub why: String,
+    /// So many of its fallbacks are behind it.
+    pub tried: u32,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Who has an agent's session in hand: nobody else goes on in it until it is handed back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The local user.
+    pub by: u32,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 #[expect(
@@ -311,6 +182,31 @@ impl AgentState {
             None => self.unknown_costs = self.unknown_costs.saturating_add(1),
         }
         self.report = report.cloned();
+    }
+
+    /// It goes on elsewhere, in a new session: one belongs to the configuration of its account.
+    pub(super) fn go_elsewhere(&mut self, moved: Moved) {
+        self.session = None;
+        self.begun = false;
+        self.failed_resumes = 0;
+        self.server_failures = 0;
+        self.moved = Some(moved);
+    }
+
+    /// Whether any attempt has left something here.
+    #[must_use]
+    pub fn knows_an_attempt(&self) -> bool {
+        let unused = Self {
+            moved: self.moved.clone(),
+            ..Self::default()
+        };
+        *self != unused
+    }
+
+    /// Whether there is a session that can be resumed.
+    #[must_use]
+    pub const fn has_session(&self) -> bool {
+        self.session.is_some() && self.begun
     }
 
     /// Another run follows one that went well.

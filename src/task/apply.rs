@@ -6,7 +6,8 @@
 use super::kind::EventKind;
 use super::table::{self, IllegalTransition};
 use super::{
-    AgentRun, Event, Intent, IntentKind, Lifecycle, Next, Outcome, OutcomeKind, PauseReason,
+    AgentRun, Attachment, Event, Intent, IntentKind, Lifecycle, Moved, Next, Outcome, OutcomeKind,
+    PauseReason,
 };
 use super::{PauseReasons, ResumeTo, State, Timestamp};
 
@@ -44,6 +45,15 @@ pub enum ApplyError {
     /// It is paused, but not for this reason.
     #[error("resume a task that is not paused for this reason ({0:?})")]
     NotPausedFor(PauseReason),
+    /// A person has its session in hand: it goes on once that is handed back.
+    #[error("let a task go on whose session user {} has attached", .0.by)]
+    Attached(Attachment),
+    /// Nobody has its session in hand.
+    #[error("hand back a session that nobody has attached")]
+    NotAttached,
+    /// No attempt has begun a session that could be handed to a person.
+    #[error("attach the session of a task that has none")]
+    NoSession,
     /// The question is about the task itself: it is approved or rejected, not answered.
     #[error("answer a task whose agent asked nothing")]
     NothingAsked,
@@ -130,11 +140,21 @@ impl Lifecycle {
                 }
             }
             Event::Paused { reason } => row.pause(self.state, *reason)?,
-            Event::Resumed { reason } => {
-                if !row.pause_reasons.remove(reason) {
-                    return Err(ApplyError::NotPausedFor(*reason));
-                }
-            }
+            Event::Resumed { reason } => row.let_go_on(*reason)?,
+            Event::Moved {
+                to,
+                from,
+                why,
+                tried,
+            } => row.agent.get_or_insert_default().go_elsewhere(Moved {
+                to: (**to).clone(),
+                from: (**from).clone(),
+                why: why.clone(),
+                tried: *tried,
+                at,
+            }),
+            Event::Attached { by } => row.attach(*by, at)?,
+            Event::Detached => row.detach()?,
             Event::DependencyFailed { dependency } => {
                 let outcome = Outcome::of(OutcomeKind::DependencyFailed);
                 row.outcome = Some(outcome.with_detail(format!("{dependency} did not complete")));
@@ -147,15 +167,7 @@ impl Lifecycle {
             // A person has looked at it: what went wrong before is not held against it.
             Event::Approved => row.restarts.clear(),
             Event::Reopened => row.reopen(),
-            Event::Answered => {
-                let asked = row
-                    .outcome
-                    .as_ref()
-                    .is_some_and(|outcome| outcome.kind.may_have_run());
-                if !asked {
-                    return Err(ApplyError::NothingAsked);
-                }
-            }
+            Event::Answered => row.answered()?,
             Event::Cancelled
             | Event::Held
             | Event::Released
@@ -308,6 +320,12 @@ impl Lifecycle {
         Ok(())
     }
 
+    fn answered(&self) -> Result<(), ApplyError> {
+        let outcome = self.outcome.as_ref();
+        let asked = outcome.is_some_and(|outcome| outcome.kind.may_have_run());
+        asked.then_some(()).ok_or(ApplyError::NothingAsked)
+    }
+
     fn reopen(&mut self) {
         self.retries = 0;
         self.restarts.clear();
@@ -325,6 +343,9 @@ impl Lifecycle {
             self.resume_to = ResumeTo::default();
             if !self.state.holds_slot() || self.intent.is_none() {
                 self.pause_reasons.clear();
+            }
+            if let Some(agent) = &mut self.agent {
+                agent.attached = None;
             }
         }
         if self.state.is_final() {

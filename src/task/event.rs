@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentRun, Further, Outcome, Report, Timestamp};
+use super::{AgentRun, Further, Outcome, Place, Report, Timestamp};
 
 /// One event of a task's life. The journal stores these as JSON; folding them gives the row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,24 @@ pub enum Event {
         /// Which.
         reason: PauseReason,
     },
+    /// It would have waited too long for its account: it goes on elsewhere, in a new session.
+    Moved {
+        /// Where.
+        to: Box<Place>,
+        /// Where it was.
+        from: Box<Place>,
+        /// What it would have waited for, in words.
+        why: String,
+        /// So many of its fallbacks are behind it.
+        tried: u32,
+    },
+    /// A person took the agent's session in hand; the task is paused for that person.
+    Attached {
+        /// The local user.
+        by: u32,
+    },
+    /// The session was handed back; the task stays paused until that reason ends, too.
+    Detached,
     /// Cancelled while it did not run.
     Cancelled,
     /// Its account got a hold.

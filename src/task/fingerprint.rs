@@ -66,6 +66,9 @@ impl TaskSpec {
             retry_on,
             if_lost,
             exclusive,
+            notify,
+            // Drawn anew each time a file is submitted: a line that is known stays in the batch it came with.
+            batch: _,
             foreground,
         } = self;
         let (mut after, mut retry_on) = (after.clone(), retry_on.clone());
@@ -109,6 +112,7 @@ impl TaskSpec {
             ("retry_on", given(!retry_on.is_empty(), json!(retry_on))),
             ("if_lost", if_lost.map(|if_lost| json!(if_lost))),
             ("exclusive", exclusive.as_ref().map(|key| json!(key))),
+            ("notify", notify.as_ref().map(|notify| json!(notify))),
             ("foreground", given(*foreground, json!(true))),
         ]
         .into_iter()

@@ -50,12 +50,18 @@ pub enum EventKind {
     ResumeToRetrying,
     /// [`Event::Resumed`] of the last reason, with [`ResumeTo::WaitingUnban`].
     ResumeToUnban,
+    /// [`Event::Attached`].
+    Attach,
+    /// [`Event::Detached`].
+    Detach,
     /// [`Event::Cancelled`].
     Cancel,
     /// [`Event::Held`].
     Hold,
     /// [`Event::Released`].
     Release,
+    /// [`Event::Moved`].
+    Move,
     /// [`Event::DependencyFailed`].
     DependencyFail,
     /// [`Event::Edited`].
@@ -74,7 +80,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All kinds, in the order of the table.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 33] = [
         Self::Submit,
         Self::Claim,
         Self::Start,
@@ -95,9 +101,12 @@ impl EventKind {
         Self::ResumeToPending,
         Self::ResumeToRetrying,
         Self::ResumeToUnban,
+        Self::Attach,
+        Self::Detach,
         Self::Cancel,
         Self::Hold,
         Self::Release,
+        Self::Move,
         Self::DependencyFail,
         Self::Edit,
         Self::Screen,
@@ -125,9 +134,12 @@ impl EventKind {
                     Self::of_resume(life.resume_to)
                 }
             }
+            Event::Attached { .. } => Self::Attach,
+            Event::Detached => Self::Detach,
             Event::Cancelled => Self::Cancel,
             Event::Held => Self::Hold,
             Event::Released => Self::Release,
+            Event::Moved { .. } => Self::Move,
             Event::DependencyFailed { .. } => Self::DependencyFail,
             Event::Edited { .. } => Self::Edit,
             Event::Screened { .. } => Self::Screen,
@@ -186,9 +198,12 @@ impl EventKind {
             Self::ResumeToPending => "resume to pending",
             Self::ResumeToRetrying => "resume to retrying",
             Self::ResumeToUnban => "resume to waiting_unban",
+            Self::Attach => "attach",
+            Self::Detach => "detach",
             Self::Cancel => "cancel",
             Self::Hold => "hold",
             Self::Release => "release",
+            Self::Move => "move",
             Self::DependencyFail => "dependency failed",
             Self::Edit => "edit",
             Self::Screen => "screen",

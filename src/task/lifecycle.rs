@@ -108,6 +108,12 @@ impl Lifecycle {
             ),
             (self.outcome_fits(), "the outcome fits the state"),
             (
+                self.attached().is_none()
+                    || (self.state == State::Paused
+                        && self.pause_reasons.contains(&PauseReason::Person)),
+                "a session is in a person's hands only while the task is paused for that person",
+            ),
+            (
                 self.generation > 0 || !self.needs_an_attempt(),
                 "a task that was never claimed shows no trace of an attempt",
             ),
@@ -116,6 +122,13 @@ impl Lifecycle {
             None => Ok(()),
             Some((_, rule)) => Err(format!("not so: {rule}: {self:?}")),
         }
+    }
+
+    /// So many of its fallbacks are behind it.
+    #[must_use]
+    pub fn fallbacks_tried(&self) -> u32 {
+        let moved = self.agent.as_ref().and_then(|agent| agent.moved.as_ref());
+        moved.map_or(0, |moved| moved.tried)
     }
 
     fn intent_has_its_reason(&self) -> bool {
@@ -157,7 +170,10 @@ impl Lifecycle {
             || self.resume_to != ResumeTo::Pending
             || self.resume
             || self.started_at.is_some()
-            || self.agent.is_some()
+            || self
+                .agent
+                .as_ref()
+                .is_some_and(AgentState::knows_an_attempt)
             || !self.restarts.is_empty()
             || outcome_of_attempt
     }

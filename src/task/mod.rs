@@ -10,9 +10,12 @@ pub mod backoff;
 pub mod event;
 mod fingerprint;
 pub mod id;
+mod in_hand;
 pub mod kind;
 pub mod lifecycle;
+pub mod notice;
 pub mod outcome;
+pub mod prompt;
 pub mod report;
 pub mod retry;
 pub mod spec;
@@ -21,13 +24,15 @@ pub mod state;
 pub mod table;
 pub mod time;
 
-pub use agent::{AgentRun, AgentState, Further, Gate, ModelFrom, Prompt};
+pub use agent::{AgentRun, AgentState, Attachment, Further, Moved};
 pub use apply::{ApplyError, FoldError};
 pub use event::{Actor, Event, Intent, IntentKind, Next, PauseReason};
 pub use id::{AttemptId, TaskId};
 pub use kind::EventKind;
 pub use lifecycle::{Lifecycle, PauseReasons, ResumeTo};
+pub use notice::{News, news};
 pub use outcome::{Outcome, OutcomeKind};
+pub use prompt::{Gate, ModelFrom, Place, Prompt};
 pub use report::{Block, BlockKind, Report, Tokens, Trouble, Window};
 pub use retry::{Facts, OnLoss, Policy, decide, on_loss};
 pub use spec::{AfterFailed, Command, IfLost, Priority, RetryOn, SecretRef, TaskSpec, TaskType};
@@ -35,6 +40,8 @@ pub use spec_check::SpecError;
 pub use state::State;
 pub use table::IllegalTransition;
 pub use time::Timestamp;
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +65,35 @@ pub struct Task {
 }
 
 impl Task {
+    /// The prompt as it is asked where the task is now; `None` for a plain command. Everything that asks for agent, account,
+    /// model or session of a task asks here.
+    #[must_use]
+    pub fn prompt_there(&self) -> Option<Cow<'_, Prompt>> {
+        let prompt = self.spec.command.prompt()?;
+        let agent = self.life.agent.as_ref();
+        Some(match agent.and_then(|agent| agent.moved.as_ref()) {
+            Some(moved) => Cow::Owned(prompt.at(&moved.to)),
+            None => Cow::Borrowed(prompt),
+        })
+    }
+
+    /// Where it would go on if it had to wait too long, in this order: never where it has been.
+    #[must_use]
+    pub fn ways_out(&self) -> &[Place] {
+        let Some(prompt) = self.spec.command.prompt() else {
+            return &[];
+        };
+        let tried = self.life.fallbacks_tried() as usize;
+        prompt.fallback.get(tried..).unwrap_or_default()
+    }
+
+    /// What it needs before it may start; `None` for a plain command.
+    #[must_use]
+    pub fn gate(&self) -> Option<Gate> {
+        let place = self.prompt_there()?.place();
+        Some(Gate::of(&place, !self.ways_out().is_empty()))
+    }
+
     /// The attempt of the current generation.
     #[must_use]
     pub fn attempt(&self) -> AttemptId {

@@ -59,6 +59,12 @@ pub struct TaskSpec {
     /// At most one task with this key runs at a time; 1..=200 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclusive: Option<String>,
+    /// A command line that is run when the task is over or waits for a person; 1..=4,096 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<String>,
+    /// The tasks with this name of one user are told of together; 1..=200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
     /// Belongs to a foreground run: an interrupted attempt leaves the task paused instead of starting again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub foreground: bool,
@@ -86,6 +92,8 @@ impl TaskSpec {
             retry_on: Vec::new(),
             if_lost: None,
             exclusive: None,
+            notify: None,
+            batch: None,
             foreground: false,
         }
     }

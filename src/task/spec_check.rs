@@ -26,6 +26,8 @@ pub const SECRETS_MAX: usize = 64;
 pub const RETRY_ON_MAX: usize = 260;
 /// Longest wall or idle time: a year.
 pub const TIMEOUT_MAX_SECONDS: u64 = 31_536_000;
+/// Longest command line of a notice.
+pub const NOTIFY_MAX_BYTES: usize = 4096;
 /// Most retries.
 pub const RETRIES_MAX: u32 = 1000;
 
@@ -95,9 +97,10 @@ impl TaskSpec {
             "retry_on",
             || "exit code 0 is no failure; allowed is 1 to 255".to_owned(),
         )?;
-        self.exclusive
-            .as_deref()
-            .map_or(Ok(()), |key| label("exclusive", key))
+        for (field, text) in [("exclusive", &self.exclusive), ("batch", &self.batch)] {
+            text.as_deref().map_or(Ok(()), |text| label(field, text))?;
+        }
+        self.notify.as_deref().map_or(Ok(()), notify_command)
     }
 
     fn check_env(&self) -> Checked {
@@ -146,6 +149,22 @@ impl TaskSpec {
     }
 }
 
+/// Whether a notice can be told so.
+///
+/// # Errors
+/// What is wrong, and what is allowed.
+pub fn notify_command(line: &str) -> Checked {
+    const FIELD: &str = "notify";
+    ensure(!line.trim().is_empty(), FIELD, || "is empty".to_owned())?;
+    no_nul(FIELD, line)?;
+    ensure(line.len() <= NOTIFY_MAX_BYTES, FIELD, || {
+        format!(
+            "has {} bytes; at most {NOTIFY_MAX_BYTES}, put more into a script",
+            line.len()
+        )
+    })
+}
+
 impl Command {
     /// Whether the system can run it: not empty, no NUL, short enough.
     ///
@@ -182,6 +201,8 @@ impl Prompt {
     pub const CHUNKS_MAX: usize = 10_000;
     /// Most further arguments.
     pub const ARGS_MAX: usize = 256;
+    /// Most places to go on at.
+    pub const FALLBACKS_MAX: usize = 8;
     /// Longest name of an agent, an account or a model, in characters.
     pub const NAME_MAX_CHARS: usize = 80;
 
@@ -214,6 +235,7 @@ impl Prompt {
         self.budget()
             .check()
             .map_err(|problem| wrong("budget", problem))?;
+        self.check_fallback()?;
         self.args.iter().try_for_each(|arg| argument("args", arg))?;
         ensure(self.args.len() <= Self::ARGS_MAX, "args", || {
             format!(
@@ -223,6 +245,26 @@ impl Prompt {
             )
         })?;
         self.check_chunks()
+    }
+
+    /// Each place once, and none where it is anyway: it never goes back.
+    fn check_fallback(&self) -> Checked {
+        const FIELD: &str = "fallback";
+        let count = self.fallback.len();
+        ensure(count <= Self::FALLBACKS_MAX, FIELD, || {
+            format!("names {count} places; at most {}", Self::FALLBACKS_MAX)
+        })?;
+        let mut known = vec![(&self.agent, &self.account)];
+        for place in &self.fallback {
+            plain_name(FIELD, &place.agent)?;
+            plain_name(FIELD, &place.account)?;
+            let pair = (&place.agent, &place.account);
+            ensure(!known.contains(&pair), FIELD, || {
+                format!("{place} is named twice, or is where the task begins: it never goes back")
+            })?;
+            known.push(pair);
+        }
+        Ok(())
     }
 
     fn check_chunks(&self) -> Checked {

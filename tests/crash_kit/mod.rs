@@ -135,9 +135,10 @@ impl Jobs {
                 body["retry_on"] = json!(["any"]);
                 body["max_retries"] = json!(50);
             }
+            Kind::Quick => body["notify"] = json!("true"),
             Kind::Gated => body["type"] = json!("medium_context"),
             Kind::Dependent => body["after"] = json!([self.of(Kind::Quick).id]),
-            Kind::Quick | Kind::Failing | Kind::Long | Kind::Waiting => {}
+            Kind::Failing | Kind::Long | Kind::Waiting => {}
         }
         body
     }

@@ -53,6 +53,7 @@ pub const POINTS: &[Point] = &[
     point("attend.settling", Scene::Daemon, &[1, 3]),
     point("attend.door_told", Scene::Daemon, &[1, 2]),
     point("record.unlinking", Scene::Daemon, &[1, 3]),
+    point("notice.told", Scene::Daemon, &[1]),
     point("leave.stopped", Scene::Daemon, &[1]),
     point("worker.handed_over", Scene::Worker, &[1]),
     point("worker.locked", Scene::Worker, &[1]),

@@ -1,6 +1,6 @@
 //! A daemon, the stand-in, and a home for the agent.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,13 @@ pub struct Evening {
 impl Evening {
     /// `None`, with the reason printed, where there is no real CLI. `settings` are added to the daemon's.
     pub fn new(what: &str, settings: &str) -> Option<Self> {
-        let program = program(what)?;
+        Self::with_program(what, &program(what)?, settings)
+    }
+
+    /// The same with another program in the real one's place, which starts that.
+    pub fn with_program(what: &str, program: &Path, settings: &str) -> Option<Self> {
+        // Where the real one is missing there is nothing to start.
+        crate::claude_kit::program(what)?;
         let settings = format!(
             "claude_cli_command = {:?}\nclaude_internal_retries = 0\nclaude_allowed_tools = [\"Bash\"]\n\
              retry_base_seconds = 1\nretry_max_seconds = 1\n{settings}",

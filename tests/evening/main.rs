@@ -16,9 +16,12 @@ mod known;
 #[path = "../messages_api/mod.rs"]
 mod messages_api;
 
+mod attach;
 mod deaths;
+mod fallback;
 mod kit;
 mod network;
+mod notices;
 mod own_probes;
 mod prompts;
 mod served;

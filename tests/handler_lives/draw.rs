@@ -113,6 +113,8 @@ pub(crate) fn submission(chance: &mut Chance, ids: &[TaskId], now: Timestamp) ->
         exclusive: chance
             .percent(30)
             .then(|| format!("lane {}", chance.below(2))),
+        notify: None,
+        batch: None,
         foreground: chance.percent(5),
     };
     SubmitRequest {
@@ -126,7 +128,7 @@ pub(crate) fn submission(chance: &mut Chance, ids: &[TaskId], now: Timestamp) ->
 
 pub(crate) fn act(chance: &mut Chance, ids: &[TaskId], now: Timestamp) -> ActRequest {
     let reason = *chance.pick(&PauseReason::ALL).unwrap();
-    let action = match chance.below(20) {
+    let action = match chance.below(22) {
         0..4 => Action::Cancel {
             grace_ms: chance.percent(30).then(|| chance.below(2) * 500),
         },
@@ -135,6 +137,8 @@ pub(crate) fn act(chance: &mut Chance, ids: &[TaskId], now: Timestamp) -> ActReq
         12..15 => Action::Retry,
         15 | 16 => Action::Approve,
         17 => Action::Reject,
+        18 => Action::Attach { by: UID },
+        19 => Action::Detach,
         _ => Action::Edit(Box::new(patch(chance, now))),
     };
     ActRequest {

@@ -307,7 +307,7 @@ impl Life {
                 self.met.meet(format!("attention: {}", attention.kind));
             }
             Effect::AttentionOver(kind) => self.met.meet(format!("over: {kind}")),
-            Effect::RemoveFiles(_) | Effect::Changed(_) => {}
+            Effect::RemoveFiles(_) | Effect::Changed(_) | Effect::Tell(_) => {}
         }
     }
 

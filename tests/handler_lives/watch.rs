@@ -244,6 +244,9 @@ impl Watch {
             | Event::Started { .. }
             | Event::Paused { .. }
             | Event::Resumed { .. }
+            | Event::Moved { .. }
+            | Event::Attached { .. }
+            | Event::Detached
             | Event::Cancelled
             | Event::Held
             | Event::Released

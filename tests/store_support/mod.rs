@@ -49,6 +49,8 @@ pub(crate) fn spec(name: &str) -> TaskSpec {
         retry_on: Vec::new(),
         if_lost: None,
         exclusive: None,
+        notify: None,
+        batch: None,
         foreground: false,
     }
 }

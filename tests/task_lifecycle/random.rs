@@ -2,7 +2,7 @@
 
 use auto_claude::task::{
     AgentRun, Event, Further, Intent, IntentKind, Lifecycle, Next, Outcome, OutcomeKind,
-    PauseReason, Report, Timestamp,
+    PauseReason, Place, Report, Timestamp,
 };
 use proptest::prelude::*;
 
@@ -102,6 +102,14 @@ fn report() -> impl Strategy<Value = Report> {
     )
 }
 
+fn place(account: &str) -> Place {
+    Place {
+        agent: "claude".to_owned(),
+        account: account.to_owned(),
+        model: None,
+    }
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let intent = (
         proptest::sample::select(IntentKind::ALL.to_vec()),
@@ -117,6 +125,14 @@ fn event() -> impl Strategy<Value = Event> {
         10 => end(),
         2 => reason().prop_map(|reason| Event::Paused { reason }),
         4 => reason().prop_map(|reason| Event::Resumed { reason }),
+        3 => any::<u32>().prop_map(|by| Event::Attached { by }),
+        2 => Just(Event::Detached),
+        2 => (0_u32..4).prop_map(|tried| Event::Moved {
+            to: Box::new(place("to")),
+            from: Box::new(place("from")),
+            why: "5-hour limit".to_owned(),
+            tried,
+        }),
         1 => Just(Event::Cancelled),
         2 => Just(Event::Held),
         2 => Just(Event::Released),
@@ -152,6 +168,12 @@ proptest! {
             prop_assert_eq!(next.check(), Ok(()), "after {:?} on {:?}", event, row);
             let claimed = matches!(event, Event::Claimed { .. });
             prop_assert_eq!(next.generation - row.generation, u32::from(claimed), "only a claim fences");
+            if row.attached().is_some() && event != Event::Detached {
+                prop_assert!(
+                    next.attached() == row.attached() || next.state.is_final(),
+                    "{:?} let go of a session in a person's hands", event
+                );
+            }
             prop_assert_eq!(
                 row.state.is_final() && event != Event::Reopened, false,
                 "{:?} moved a final task", event

@@ -35,6 +35,20 @@ const OWNED: [&str; 16] = [
     "--teleport",
 ];
 
+/// The arguments by which a person goes on in a session.
+///
+/// # Errors
+/// A session or a model that no command line takes.
+pub fn attach_argv(session: &str, model: Option<&str>) -> Result<Vec<String>, ArgumentError> {
+    check_value("the session", session)?;
+    let mut argv = vec!["--resume".to_owned(), session.to_owned()];
+    if let Some(model) = model {
+        check_value("the model", model)?;
+        argv.extend(["--model".to_owned(), model.to_owned()]);
+    }
+    Ok(argv)
+}
+
 /// What an unattended agent may do without being asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PermissionMode {

@@ -18,7 +18,7 @@ mod shell_words;
 mod usage;
 mod voice;
 
-pub use argv::{ArgvError, Options, PermissionMode, Resume, Start};
+pub use argv::{ArgvError, Options, PermissionMode, Resume, Start, attach_argv};
 pub use command_line::{CommandLine, Reader, is_claude, read_argv, read_shell};
 pub use env::{Bounds, Environment, environment};
 pub(super) use facts::Facts;

@@ -50,6 +50,9 @@ impl Rules {
             let needed = [Holder::Prompt, Holder::Session];
             check_template("resume", &self.resume, &needed, &mut problems);
         }
+        if !self.attach.is_empty() {
+            check_template("attach", &self.attach, &[Holder::Session], &mut problems);
+        }
         self.check_sizes(&mut problems);
         self.check_meanings(&mut problems);
         Compiled::new(self, &mut problems);
@@ -124,6 +127,7 @@ impl Rules {
         for (place, length) in [
             ("start", self.start.len()),
             ("resume", self.resume.len()),
+            ("attach", self.attach.len()),
             ("version_args", self.version_args.len()),
             ("env", self.env.len()),
             ("unset", self.unset.len()),

@@ -38,6 +38,9 @@ pub struct Rules {
     /// The arguments of a resumption; empty = its sessions cannot be resumed.
     #[serde(default)]
     pub resume: Vec<Part>,
+    /// The arguments by which a person goes on in a session; empty = there is no such way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attach: Vec<Part>,
     /// What stands for `{prompt}` when the prompt is longer than an argument may be, and is given on standard input; `None` =
     /// it takes no such prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -98,6 +98,28 @@ impl Rules {
         self.fill(&self.resume, ask)
     }
 
+    /// The arguments by which a person goes on in `session`, behind the program; `None` = there is no such way.
+    ///
+    /// # Errors
+    /// When the agent cannot be asked so.
+    pub fn attach_argv(
+        &self,
+        session: &str,
+        model: Option<&str>,
+    ) -> Result<Option<Vec<String>>, AskError> {
+        /// Nothing is asked: whoever goes on will say what.
+        const NOBODY_ASKS: &str = "-";
+        if self.attach.is_empty() {
+            return Ok(None);
+        }
+        let ask = Ask {
+            prompt: NOBODY_ASKS,
+            session: Some(session),
+            model,
+        };
+        self.fill(&self.attach, &ask).map(Some)
+    }
+
     /// Whether a start takes a session's id of our choice; else the agent chooses one and tells it.
     #[must_use]
     pub fn takes_session(&self) -> bool {

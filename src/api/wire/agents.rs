@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::BudgetView;
+use crate::agent::ByHand;
 use crate::budget::Budget;
 use crate::holds::HoldKind;
-use crate::task::{ModelFrom, Report, Timestamp, Tokens};
+use crate::task::{ModelFrom, Moved, Place, Report, Timestamp, Tokens};
 
 /// What an agent is asked, as it is submitted: what is left out is filled in from the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,10 @@ pub struct NewPrompt {
     /// Which account; `null` = `default`, the agent's own login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// Where it goes on, in this order, when it would wait longer than `fallback_after_seconds`: `AGENT` or
+    /// `AGENT:ACCOUNT`, ≤ 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<String>,
     /// Which model; `null` = the setting for the type, else the agent's own choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -48,6 +53,12 @@ pub struct AgentView {
     pub agent: String,
     /// On which account.
     pub account: String,
+    /// It goes on there instead of where it was before, and why; `null` while it is where it was asked first.
+    #[serde(default)]
+    pub moved: Option<Moved>,
+    /// Where else it may go on, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<Place>,
     /// Of `GET /tasks/{id}`: what of its account it waits for. `null` when nothing, and in all other answers.
     #[serde(default)]
     pub waits_for: Option<String>,
@@ -84,6 +95,22 @@ pub struct AgentView {
     /// Of `GET /tasks/{id}`: the budget that it waits for. `null` when none, and in all other answers.
     #[serde(default)]
     pub waits_for_budget: Option<String>,
+    /// Who has the session in hand; `null` when nobody has.
+    #[serde(default)]
+    pub attached: Option<AttachedView>,
+}
+
+/// Who has an agent's session in hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachedView {
+    /// The local user.
+    pub by: u32,
+    /// Since when.
+    pub since: Timestamp,
+    /// Of `GET /tasks/{id}`: how that person goes on in it. `null` in all other answers, and when there is no such way (any
+    /// more).
+    #[serde(default)]
+    pub by_hand: Option<ByHand>,
 }
 
 /// An account of an agent.

@@ -68,6 +68,8 @@ const fn meant_for(action: ActionName) -> &'static [State] {
         ActionName::Resume => &[State::Paused],
         ActionName::Retry => &[State::Failed],
         ActionName::Approve | ActionName::Reject => &[State::NeedsHumanReview],
+        // A session is handed over and back task by task.
+        ActionName::Attach | ActionName::Detach => &[],
         ActionName::Edit => &[
             State::Pending,
             State::Paused,

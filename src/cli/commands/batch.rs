@@ -10,19 +10,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Method;
+use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
-use crate::api::wire::BatchLine;
+use crate::api::wire::{BatchLine, BatchNotice, BatchOpen};
 use crate::cli::conn::{Daemon, Stream};
-use crate::cli::context::{Context, repaint};
+use crate::cli::context::{Context, repaint, restart_patience};
 use crate::cli::error::CliError;
 use crate::cli::outgoing::Outgoing;
 use crate::cli::output::say;
 use crate::cli::{clock, exit};
 use crate::supervisor::command::RefusalCode;
+use crate::task::spec_check::notify_command;
 
 use super::batch_lines::{Line, Source};
-use super::spec::SpecArgs;
+use super::spec::{SpecArgs, draw_key};
 
 /// Lines that may be under way at once, and so the most that is sent again after a broken connection.
 const UNDER_WAY_MAX: usize = 1024;
@@ -50,12 +52,19 @@ struct Tally<'a> {
     shown: Option<std::time::Instant>,
 }
 
-/// Submits every line of `file`.
+/// Submits every line of `file`; with `notify`, somebody is told once when all of its tasks are over.
 ///
 /// # Errors
 /// The file cannot be read, or no daemon answers. Refused lines are counted, not errors: the others go on.
-pub async fn run(file: &Path, spec: &SpecArgs, context: &Context) -> Result<u8, CliError> {
-    let mut feed = Feed::of(Source::open(file, spec, context.out.json)?);
+pub async fn run(
+    file: &Path,
+    spec: &SpecArgs,
+    notify: Option<&str>,
+    context: &Context,
+) -> Result<u8, CliError> {
+    let together = Together::of(notify)?;
+    let source = Source::open(file, spec, together.of_each_line(), context.out.json)?;
+    let mut feed = Feed::of(source);
     let mut tally = Tally::new(context);
     let mut under_way: VecDeque<Line> = VecDeque::new();
     let mut daemon = context.daemon().await?;
@@ -75,7 +84,76 @@ pub async fn run(file: &Path, spec: &SpecArgs, context: &Context) -> Result<u8, 
         }
     }
     tally.finish();
+    if tally.created > 0 {
+        together.complete(&mut daemon, context).await?;
+    }
     Ok(tally.exit)
+}
+
+/// Who is told when all is over.
+enum Together<'a> {
+    /// Whoever the lines and the settings say, of each task.
+    Nobody,
+    /// Nobody at all, unless a line says otherwise.
+    Silent,
+    /// This command, under this name of the batch.
+    Told { batch: String, notify: &'a str },
+}
+
+impl<'a> Together<'a> {
+    fn of(notify: Option<&'a str>) -> Result<Self, CliError> {
+        let Some(notify) = notify else {
+            return Ok(Self::Nobody);
+        };
+        if notify.is_empty() {
+            return Ok(Self::Silent);
+        }
+        // What the daemon would refuse after the last line is refused before the first.
+        notify_command(notify).map_err(|error| CliError::usage(format!("--{error}")))?;
+        let batch = draw_key()?;
+        Ok(Self::Told { batch, notify })
+    }
+
+    fn of_each_line(&self) -> Map<String, Value> {
+        let field = match self {
+            Self::Nobody => None,
+            Self::Silent => Some(("notify", String::new())),
+            Self::Told { batch, .. } => Some(("batch", batch.clone())),
+        };
+        let pairs = field.into_iter();
+        pairs
+            .map(|(name, value)| (name.to_owned(), Value::String(value)))
+            .collect()
+    }
+
+    /// Says that no more tasks come.
+    async fn complete(self, daemon: &mut Daemon, context: &Context) -> Result<(), CliError> {
+        let Self::Told { batch, notify } = self else {
+            return Ok(());
+        };
+        let route = format!("/batches/{batch}");
+        let notice = BatchNotice {
+            notify: notify.to_owned(),
+        };
+        let mut was_away = false;
+        loop {
+            let answer: Result<BatchOpen, CliError> = daemon.post(&route, &notice).await;
+            match answer {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_away() => {
+                    was_away = true;
+                    context.find_again(daemon, restart_patience()).await?;
+                }
+                // It was complete before we could hear so, and told of since.
+                Err(error) if was_away && error.exit() == exit::NOT_FOUND => return Ok(()),
+                Err(error) => {
+                    return Err(CliError::failed(format!(
+                        "the tasks are submitted, but nobody will be told when they are over: {error}"
+                    )));
+                }
+            }
+        }
+    }
 }
 
 /// The lines of the file, read on a thread of its own: a slow pipe does not hold up acknowledgements.

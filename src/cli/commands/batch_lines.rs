@@ -46,13 +46,19 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Opens `file`; `-` is stdin. `spec` are the flags.
+    /// Opens `file`; `-` is stdin. `spec` are the flags, `more` what every line gets beside them.
     ///
     /// # Errors
     /// It cannot be opened or is a directory, or the flags cannot be used.
-    pub(super) fn open(file: &Path, spec: &SpecArgs, json: bool) -> Result<Self, CliError> {
+    pub(super) fn open(
+        file: &Path,
+        spec: &SpecArgs,
+        more: Map<String, Value>,
+        json: bool,
+    ) -> Result<Self, CliError> {
         let (reader, name) = open(file)?;
-        let given = spec.given()?;
+        let mut given = spec.given()?;
+        given.extend(more);
         let (cwd, captured) = submitter(spec.cwd.as_deref())?;
         let captured = captured.with(&spec.env, &cwd)?;
         let passed: Vec<&str> = match given.get("secrets") {

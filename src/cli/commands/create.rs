@@ -45,6 +45,10 @@ pub struct CreateArgs {
     /// Submit each line of this file (- is stdin) as a task, over one connection
     #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "line", "argv", "key", "prompt"])]
     pub from: Option<PathBuf>,
+    /// Run this command line when the task is over or waits for a person (with --from: once, when all of its tasks are
+    /// over); what it is told stands in docs/tasks.md; '' = nobody is told [default: the setting]
+    #[arg(long, value_name = "COMMAND")]
+    pub notify: Option<String>,
     /// Wait until it is over; the exit code tells how it ended
     #[arg(long)]
     pub wait: bool,
@@ -64,12 +68,13 @@ pub async fn run(args: CreateArgs, context: &Context) -> Result<u8, CliError> {
                 "--wait is for one task; with --from give the ids that it prints to taskctl task wait",
             ));
         }
-        return batch::run(file, &args.spec, context).await;
+        return batch::run(file, &args.spec, args.notify.as_deref(), context).await;
     }
     let command = spec::command(args.line, args.argv, args.spec.prompt.prompt.as_deref())?;
-    let task = args
+    let mut task = args
         .spec
         .into_task(args.name.unwrap_or_default(), command, context.out.json)?;
+    task.notify = args.notify;
     let mut daemon = context.daemon().await?;
     if args.estimate {
         let estimate: EstimateView = daemon.post("/tasks/estimate", &task).await?;

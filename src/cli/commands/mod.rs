@@ -3,6 +3,7 @@
 pub mod account;
 pub mod act;
 pub mod agent;
+pub mod attach;
 pub mod backup;
 pub mod batch;
 mod batch_lines;

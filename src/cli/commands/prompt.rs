@@ -23,6 +23,9 @@ pub struct PromptArgs {
     /// On which account [default: the agent's own login]
     #[arg(long, value_name = "ACCOUNT", requires = "prompt")]
     pub account: Option<String>,
+    /// Where it goes on when it would wait too long for its account (repeatable, in this order)
+    #[arg(long, value_name = "AGENT[:ACCOUNT]", requires = "prompt")]
+    pub fallback: Vec<String>,
     /// Which model [default: the setting for the task's type, else the agent's own choice]
     #[arg(long, value_name = "MODEL", requires = "prompt")]
     pub model: Option<String>,
@@ -77,6 +80,7 @@ impl PromptArgs {
             text,
             agent: self.agent,
             account: self.account,
+            fallback: self.fallback,
             model: self.model,
             chunks,
             args: self.agent_arg,

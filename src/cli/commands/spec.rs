@@ -160,6 +160,8 @@ impl SpecArgs {
             retry_on: self.retry_on,
             if_lost: self.if_lost,
             exclusive: self.exclusive,
+            notify: None,
+            batch: None,
             foreground: false,
         })
     }

@@ -106,6 +106,11 @@ fn entry(row: &JournalView) -> String {
         ),
         Event::Paused { reason } => format!("paused{} {by}", why_paused(*reason)),
         Event::Resumed { reason } => format!("resumed{} {by}", why_paused(*reason)),
+        Event::Moved { to, from, why, .. } => {
+            format!("goes on at {to} instead of {from} ({why}), in a new session")
+        }
+        Event::Attached { .. } => format!("attached {by}: the session is in a person's hands"),
+        Event::Detached => format!("session handed back {by}"),
         Event::Cancelled => format!("cancelled {by}"),
         Event::Held => "held: its account has a limit".to_owned(),
         Event::Released => "released: its account may go on".to_owned(),

@@ -68,6 +68,10 @@ fn list_outcome(task: &TaskView, now: Timestamp) -> String {
     if task.set_aside.is_some() {
         return "set aside".to_owned();
     }
+    let agent = task.agent.as_ref();
+    if let Some(attached) = agent.and_then(|agent| agent.attached.as_ref()) {
+        return format!("attached by user {}", attached.by);
+    }
     if let Some(intent) = &task.intent {
         return format!("stopping ({})", json_name(&intent.kind));
     }
@@ -229,33 +233,16 @@ fn what_was_asked(task: &TaskView) -> Fields {
             .map(|ids| format!("{ids} (failed: {})", json_name(&task.after_failed))),
     );
     add("exclusive", task.exclusive.as_deref().map(plain));
+    add("notify", task.notify.as_deref().map(plain));
+    add("batch", task.batch.as_deref().map(plain));
     add("user", Some(task.uid.to_string()));
     fields
 }
 
 /// What is known of a task's agent.
 fn of_its_agent(agent: &AgentView, now: Timestamp) -> Fields {
-    let mut fields = Vec::new();
+    let mut fields = where_it_is_asked(agent, now);
     let mut add = |title, value| add(&mut fields, title, value);
-    add(
-        "agent",
-        Some(format!(
-            "{} on account {}",
-            plain(&agent.agent),
-            plain(&agent.account)
-        )),
-    );
-    let until = agent
-        .waits_until
-        .map(|at| format!(", until {}", time::both(at, now)))
-        .unwrap_or_default();
-    add(
-        "waits for",
-        agent
-            .waits_for
-            .as_deref()
-            .map(|why| format!("its account: {}{until}", plain(why))),
-    );
     let report = agent.report.as_ref();
     let used = report.and_then(|report| report.model.as_deref());
     let model = match (&agent.model, used) {
@@ -269,6 +256,16 @@ fn of_its_agent(agent: &AgentView, now: Timestamp) -> Fields {
     };
     add("model", model);
     add("session", agent.session.as_deref().map(plain));
+    if let Some(attached) = &agent.attached {
+        let since = time::both(attached.since, now);
+        let who = format!(
+            "by user {} since {since}; task detach hands it back",
+            attached.by
+        );
+        add("attached", Some(who));
+        let by_hand = attached.by_hand.as_ref();
+        add("go on with", by_hand.map(|by_hand| plain(&by_hand.line())));
+    }
     add(
         "chunk",
         (agent.chunks > 0).then(|| format!("{} of {}", agent.chunk + 1, agent.chunks)),
@@ -301,6 +298,41 @@ fn of_its_agent(agent: &AgentView, now: Timestamp) -> Fields {
     add(
         "waits for money",
         agent.waits_for_budget.as_deref().map(plain),
+    );
+    fields
+}
+
+/// Which agent on which account, and why there.
+fn where_it_is_asked(agent: &AgentView, now: Timestamp) -> Fields {
+    let mut fields = Vec::new();
+    let mut add = |title, value| add(&mut fields, title, value);
+    add(
+        "agent",
+        Some(format!(
+            "{} on account {}",
+            plain(&agent.agent),
+            plain(&agent.account)
+        )),
+    );
+    let moved = agent.moved.as_ref().map(|moved| {
+        let (from, at) = (&moved.from, time::both(moved.at, now));
+        format!(
+            "{from}, which would have been waited for: {}; since {at}",
+            plain(&moved.why)
+        )
+    });
+    add("instead of", moved);
+    add("fallback", list_of(&agent.fallback, ToString::to_string));
+    let until = agent
+        .waits_until
+        .map(|at| format!(", until {}", time::both(at, now)))
+        .unwrap_or_default();
+    add(
+        "waits for",
+        agent
+            .waits_for
+            .as_deref()
+            .map(|why| format!("its account: {}{until}", plain(why))),
     );
     fields
 }

@@ -58,6 +58,9 @@ impl Judge {
             | Event::Started { .. }
             | Event::Paused { .. }
             | Event::Resumed { .. }
+            | Event::Moved { .. }
+            | Event::Attached { .. }
+            | Event::Detached
             | Event::Cancelled
             | Event::Held
             | Event::Released

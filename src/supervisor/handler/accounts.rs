@@ -17,7 +17,7 @@ pub(super) use known::Accounts;
 
 use super::agents::was_served;
 use super::{Handler, Step, StepError};
-use crate::holds::{Account, Ask, Gate as Door, Held, Hit, Policy, Run, Start, Wish};
+use crate::holds::{Account, Ask, Gate as Door, Held, Hit, Policy, Run, Start, Why, Wish};
 use crate::store::AccountRow;
 use crate::supervisor::account::{AccountChange, AccountSpec};
 use crate::supervisor::command::{Refusal, RefusalCode, Reply};
@@ -44,7 +44,7 @@ pub(super) struct Ended<'a> {
 
 impl Handler {
     /// Whether a task at this gate may start now.
-    fn door(&self, gate: &Gate, priority: Priority, now: Timestamp) -> Door<'_> {
+    pub(super) fn door(&self, gate: &Gate, priority: Priority, now: Timestamp) -> Door<'_> {
         let ask = Ask {
             model: gate.model.as_deref(),
             priority,
@@ -59,10 +59,10 @@ impl Handler {
 
     /// How the task's account is reached.
     pub(super) fn account_of(&self, task: &Task) -> AccountSpec {
-        let Some(prompt) = task.spec.command.prompt() else {
+        let Some(prompt) = task.prompt_there() else {
             return AccountSpec::default();
         };
-        self.accounts.spec(&key_of(prompt))
+        self.accounts.spec(&key_of(&prompt))
     }
 
     /// What a person wants of an account.
@@ -157,9 +157,17 @@ impl Handler {
 
     /// Whether this task may start now, as far as its account goes.
     pub(super) fn account_lets(&self, task: &Task, now: Timestamp) -> bool {
-        task.spec.command.prompt().is_none_or(|prompt| {
-            let door = self.door(&prompt.gate(), task.spec.priority, now);
+        task.gate().is_none_or(|gate| {
+            let door = self.door(&gate, task.spec.priority, now);
             !matches!(door, Door::Closed { .. })
+        })
+    }
+
+    /// Whether the task's account is closed until a person acts: no time opens it.
+    pub(super) fn only_a_person_opens(&self, task: &Task, now: Timestamp) -> bool {
+        task.gate().is_some_and(|gate| {
+            let door = self.door(&gate, task.spec.priority, now);
+            matches!(door, Door::Closed { why: Why::Hold(hold), .. } if hold.until.is_none())
         })
     }
 

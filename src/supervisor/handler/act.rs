@@ -1,5 +1,6 @@
 //! Wishes about one task.
 
+use super::attach::in_hand;
 use super::{Handler, Step, StepError};
 use crate::store::ApplyError;
 use crate::supervisor::command::{
@@ -23,6 +24,8 @@ impl Handler {
             Action::Cancel { grace_ms } => self.cancel(step, task, *grace_ms, actor)?,
             Action::Pause { reason } => Self::pause(step, task, *reason, actor)?,
             Action::Resume { reason } => self.resume(step, task, *reason, actor)?,
+            Action::Attach { by } => Self::attach(step, task, *by, actor)?,
+            Action::Detach => Self::detach(step, task, actor)?,
             Action::Retry => Self::retry(step, task, actor)?,
             Action::Approve => {
                 asks_a_person(&task, "approved")?;
@@ -67,7 +70,7 @@ impl Handler {
         }
     }
 
-    fn pause(
+    pub(super) fn pause(
         step: &mut Step<'_>,
         task: Task,
         reason: PauseReason,
@@ -111,6 +114,9 @@ impl Handler {
     ) -> Result<(Task, ActEffect), StepError> {
         match task.life.state {
             State::Completed | State::Failed | State::Cancelled => Err(over(&task, "resumed")),
+            State::Paused if task.life.attached().is_some() && reason == PauseReason::Person => {
+                Err(in_hand(&task, "resumed"))
+            }
             State::Paused
                 if reason == PauseReason::Person
                     && task.life.pause_reasons.contains(&PauseReason::Budget) =>
@@ -158,6 +164,7 @@ impl Handler {
             State::Processing | State::Testing => {
                 Err(wrong_state(&task, "retried: it runs; cancel it first"))
             }
+            State::Paused if task.life.attached().is_some() => Err(in_hand(&task, "retried")),
             State::Paused => Err(wrong_state(&task, "retried: it is paused; resume it")),
             State::WaitingUnban => Err(wrong_state(
                 &task,
@@ -314,14 +321,14 @@ fn asks_a_person(task: &Task, what: &str) -> Result<(), StepError> {
     Err(wrong_state(task, &format!("{what}: {instead}")))
 }
 
-fn over(task: &Task, what: &str) -> StepError {
+pub(super) fn over(task: &Task, what: &str) -> StepError {
     wrong_state(
         task,
         &format!("{what}: it is over; retry it if it is to be done again"),
     )
 }
 
-fn wrong_state(task: &Task, cannot_be: &str) -> StepError {
+pub(super) fn wrong_state(task: &Task, cannot_be: &str) -> StepError {
     let state = task.life.state.name();
     Refusal::new(
         RefusalCode::IllegalTransition,

@@ -22,14 +22,14 @@ impl Handler {
         attempt: &AttemptId,
         share: Budget,
     ) -> Result<Option<AgentRun>, StepError> {
-        let Some(prompt) = task.spec.command.prompt() else {
+        let Some(prompt) = task.prompt_there() else {
             return Ok(None);
         };
         let before = task.life.agent.clone().unwrap_or_default();
         let known = before.session.filter(|_| before.begun && task.life.resume);
         let resume = known.is_some();
         let session = known.unwrap_or_else(|| session_id(attempt, step.moment.random));
-        let probe = self.begin_at_account(step, task, prompt, attempt)?;
+        let probe = self.begin_at_account(step, task, &prompt, attempt)?;
         Ok(Some(AgentRun {
             session,
             resume,
@@ -71,7 +71,7 @@ impl Handler {
         closed: &Closed,
         note: &RunNote<'_>,
     ) -> Result<(), StepError> {
-        let Some(prompt) = task.spec.command.prompt() else {
+        let Some(prompt) = task.prompt_there() else {
             return Ok(());
         };
         let started_at = closed.started_at.or(task.life.started_at);
@@ -85,10 +85,10 @@ impl Handler {
             run: &Run::Attempt(closed.attempt.clone()),
             began: started_at.unwrap_or(closed.ended_at),
         };
-        self.end_at_account(step, prompt, &ended)?;
+        self.end_at_account(step, &prompt, &ended)?;
         if closed.outcome.kind.may_have_run() {
             step.tx
-                .add_to_ledger(&ledger_row(step, task, prompt, closed, note))?;
+                .add_to_ledger(&ledger_row(step, task, &prompt, closed, note))?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::supervisor::event::{Attention, Closed, Effect};
 use crate::task::agent::{FAILED_RESUMES_MAX, SERVER_FAILURES_MAX};
 use crate::task::retry::{self, Facts, Policy};
 use crate::task::{
-    Actor, AttemptId, BlockKind, Event, Next, OutcomeKind, RetryOn, State, Task, Timestamp,
+    Actor, AttemptId, BlockKind, Event, News, Next, OutcomeKind, RetryOn, State, Task, Timestamp,
 };
 
 /// What a person is told of when no worker can be started.
@@ -71,6 +71,13 @@ impl Handler {
         if ended.life.state.is_final() {
             self.budgets.forget(&ended.id);
             self.tell_dependants(step, &ended)?;
+        }
+        let now = step.moment.now;
+        if ended.life.state == State::WaitingUnban
+            && self.only_a_person_opens(&ended, now)
+            && self.way_out(&ended, now).is_none()
+        {
+            step.tell_of(&ended, News::Waits)?;
         }
         self.note_restart(step, closed);
         if closed.launch_failed {

@@ -160,7 +160,7 @@ impl Handler {
         attempt: &AttemptId,
         share: Budget,
     ) -> Result<(), StepError> {
-        let Some(prompt) = task.spec.command.prompt().filter(|_| !share.is_none()) else {
+        let Some(prompt) = task.prompt_there().filter(|_| !share.is_none()) else {
             return Ok(());
         };
         step.tx.reserve(&Reservation {
@@ -182,11 +182,11 @@ impl Handler {
         task: &Task,
         closed: Closed,
     ) -> Result<(Closed, Settled), StepError> {
-        let Some(prompt) = task.spec.command.prompt() else {
+        let Some(prompt) = task.prompt_there() else {
             return Ok((closed, Settled::default()));
         };
         let share = step.tx.release(&closed.attempt)?;
-        let mut closed = priced(step, prompt, closed)?;
+        let mut closed = priced(step, &prompt, closed)?;
         self.budgets.has_spent();
         let mut settled = Settled {
             ended_by_us: None,

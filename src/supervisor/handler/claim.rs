@@ -7,7 +7,7 @@ use crate::budget::Budget;
 use crate::schedule::{View, claims};
 use crate::store::PROMOTE_CHUNK;
 use crate::supervisor::event::{Effect, Launch};
-use crate::task::{Actor, AttemptId, Event, Gate, Prompt, Task, Timestamp};
+use crate::task::{Actor, AttemptId, Event, Gate, Task, Timestamp};
 
 /// After a record or a worker could not be made, nothing is claimed for this long: the machine is short of something.
 pub(super) const LAUNCH_WAIT_MS: i64 = 5_000;
@@ -40,6 +40,7 @@ impl Handler {
         let plan = claims::plan(&self.claims_view(now));
         let mut in_the_way = self.disk_full;
         if plan.claims > 0 && !self.disk_full {
+            self.fall_back(step)?;
             self.release_held(step, plan.claims)?;
             in_the_way = self.claim_up_to(step, plan.claims)?;
             self.send_own_probes(step)?;
@@ -110,7 +111,7 @@ impl Handler {
                 news = true;
                 // A claim before this one may have closed its account: it is the probe, or the others come later.
                 if !self.account_lets(&task, step.moment.now) {
-                    shut.extend(task.spec.command.prompt().map(Prompt::gate));
+                    shut.extend(task.gate());
                     continue;
                 }
                 let Some(share) = self.share_of(step, &task, left)? else {
@@ -188,7 +189,7 @@ impl Handler {
         if step.tx.is_ready(only)? {
             let task = step.tx.task(only)?;
             let is_open = |task: &Task| {
-                let gate = task.spec.command.prompt().map(Prompt::gate);
+                let gate = task.gate();
                 gate.is_none_or(|gate| !shut.contains(&gate))
             };
             Ok(task.into_iter().filter(is_open).collect())

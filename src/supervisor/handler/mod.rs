@@ -14,9 +14,12 @@
 mod accounts;
 mod act;
 mod agents;
+mod attach;
 mod attempt;
 mod budgets;
 mod claim;
+mod fallback;
+mod notices;
 mod submit;
 mod system;
 
@@ -136,6 +139,7 @@ impl Step<'_> {
     fn apply(&mut self, task: &Task, event: &Event, actor: Actor) -> Result<Task, StepError> {
         let next = self.tx.apply(task, event, self.moment.now, actor)?;
         self.changed(&next, event);
+        self.note_move(task, &next)?;
         Ok(next)
     }
 
@@ -311,6 +315,10 @@ impl Handler {
                 self.stuck(step, attempt, detail);
                 Ok(Reply::Done)
             }
+            SupervisorEvent::Told(told) => {
+                self.told(step, told)?;
+                Ok(Reply::Done)
+            }
             SupervisorEvent::Settings(settings) => {
                 self.settings = Arc::clone(settings);
                 (self.quiet_hours, self.zone) = quiet(settings);
@@ -347,6 +355,9 @@ impl Handler {
             }
             Command::Ping => Ok(Reply::Done),
             Command::SetClaims { enabled } => self.set_claims(step, *enabled),
+            Command::CloseBatch { uid, batch, notify } => {
+                Self::close_batch(step, *uid, batch, notify)
+            }
             Command::Account {
                 agent,
                 name,

@@ -50,6 +50,7 @@ impl Handler {
             not_before: task.life.not_before,
         };
         step.changed(&task, &submitted);
+        step.note_new(&task)?;
         let task = match failed.filter(|_| request.spec.after_failed == AfterFailed::Fail) {
             Some(dependency) => self.fail_dependant(step, &task, &dependency)?,
             None => task,

@@ -75,6 +75,7 @@ impl Handler {
             return Err(Refusal::new(RefusalCode::IllegalTransition, text).into());
         }
         let gone = step.tx.delete_any(CLEANUP_CHUNK)?;
+        step.tx.forget_notices()?;
         let count = gone.len() as u64;
         step.effects.push(Effect::RemoveFiles(gone));
         Ok(Reply::Count(count))

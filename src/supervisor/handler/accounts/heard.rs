@@ -24,11 +24,11 @@ impl Handler {
         let Some(task) = running(step, attempt)? else {
             return Ok(());
         };
-        let Some(prompt) = task.spec.command.prompt() else {
+        let Some(prompt) = task.prompt_there() else {
             return Ok(());
         };
         let began = task.life.started_at.unwrap_or(never);
-        self.hear(step, prompt, &Run::Attempt(attempt.clone()), began, report)?;
+        self.hear(step, &prompt, &Run::Attempt(attempt.clone()), began, report)?;
         self.count_tokens(step, &task, report)
     }
 

@@ -87,6 +87,11 @@ impl Accounts {
         self.known.keys().cloned()
     }
 
+    pub(in crate::supervisor::handler) fn knows(&self, agent: &str, account: &str) -> bool {
+        let key = (agent.to_owned(), account.to_owned());
+        self.known.contains_key(&key)
+    }
+
     pub(super) fn state(&self, agent: &str, account: &str) -> Option<&Account> {
         let key = (agent.to_owned(), account.to_owned());
         self.known.get(&key).map(|known| &known.state)

@@ -179,6 +179,8 @@ impl Handler {
         );
         prompt.model.clone_from(&probe.model);
         let like_prompt = like.and_then(|task| task.spec.command.prompt());
+        // The task may have moved on since, to another agent.
+        let like_prompt = like_prompt.filter(|prompt| prompt.agent == key.0);
         prompt.program = like_prompt.and_then(|prompt| prompt.program.clone());
         let name = format!("probe {}", key.1);
         let command = Command::Prompt(Box::new(prompt));
