@@ -80,8 +80,9 @@ impl World for SimWorld<'_> {
             return Ok(());
         }
         if let Some(former) = machine.records.get(attempt) {
-            let is_blank = former.now.started == Read::Blank && former.now.exit == Read::Blank;
-            if former.holder.is_some() || !is_blank {
+            let has_begun =
+                former.now.started.value().is_some() || former.now.exit.value().is_some();
+            if former.holder.is_some() || has_begun {
                 return Err(ClaimRefused::Busy);
             }
             machine.records.remove(attempt);

@@ -9,7 +9,7 @@ use super::op::{Op, OpKind};
 use super::worker::{self, Phase};
 use super::world::World;
 use crate::supervisor::account::AccountChange;
-use crate::task::{Prompt, State, Task, TaskId, Timestamp};
+use crate::task::{AttemptId, Prompt, State, Task, TaskId, Timestamp};
 
 /// Rounds in which everything must have ended.
 const ROUNDS_MAX: u32 = 20_000;
@@ -196,7 +196,7 @@ impl World {
             .tasks()
             .filter(|task| self.moves(task, DEPTH_MAX))
             .collect();
-        let first = stays.first().map(|task| {
+        let all = stays.iter().map(|task| {
             let agent = task.spec.command.prompt().map(Prompt::gate);
             let attempt = task.attempt();
             let machine = self.machine.get();
@@ -206,14 +206,21 @@ impl World {
                 .filter(|it| it.attempt.task == task.id)
                 .collect();
             let record = machine.records.get(&attempt);
+            let next = AttemptId {
+                generation: attempt.generation + 1,
+                ..attempt.clone()
+            };
+            let next = machine.records.get(&next);
             format!(
-                "{attempt} {:?} {agent:?}; processes {processes:?}; record {record:?}",
-                task.life
+                "{attempt} {:?} {agent:?}; processes {processes:?}; record {record:?}; of the next one {next:?}; handler {:?}",
+                task.life,
+                self.daemon.as_ref().map(|daemon| &daemon.handler)
             )
         });
+        let all = all.collect::<Vec<_>>().join("\n");
         Violation::new(
             "everything moves once faults stop",
-            format!("{} tasks stay, the first: {first:?}", stays.len()),
+            format!("{} tasks stay: {all}", stays.len()),
         )
     }
 }

@@ -12,6 +12,9 @@ use crate::supervisor::event::{Effect, SupervisorEvent};
 use crate::supervisor::steps::Handled;
 use crate::task::{IntentKind, Task, Timestamp};
 
+/// What a person is told of when the daemon's own events or claims were refused: a bug, always.
+const OWN_REFUSALS: [&str; 2] = ["report_refused", "claims_refused"];
+
 /// Gathers it.
 ///
 /// # Errors
@@ -50,6 +53,15 @@ pub fn observe(
             }
         }
         note(judge, done, &mut observed);
+    }
+    let effects = handled.iter().flat_map(|done| &done.effects).chain(claims);
+    for effect in effects {
+        if let Effect::Attention(attention) = effect
+            && OWN_REFUSALS.contains(&attention.kind)
+        {
+            let broken = Violation::new("the daemon never refuses itself", &attention.text);
+            observed.complaint = observed.complaint.take().or(Some(broken));
+        }
     }
     judge.observe(tx, touched(handled, claims), &mut observed)?;
     Ok(observed)

@@ -74,13 +74,20 @@ impl World for RealWorld {
                 if !former.try_lock().map_err(failed)? {
                     return Err(ClaimRefused::Busy);
                 }
-                let blank = former.read().is_ok_and(|record| {
-                    record.started == Read::Blank && record.exit == Read::Blank
-                });
-                if !blank {
+                let found = former.read().map_err(failed)?;
+                if found.started.value().is_some() || found.exit.value().is_some() {
                     return Err(ClaimRefused::Busy);
                 }
-                former.unlink_locked().map_err(failed)?;
+                if found.started == Read::Blank && found.exit == Read::Blank {
+                    former.unlink_locked().map_err(failed)?;
+                } else {
+                    // Damaged, so nobody can say what it was; but no row has ever known it, and what earlier databases left was
+                    // ended at the start. A task must not wait for it: it is kept for a person.
+                    let now_ms = super::clock::now().as_ms();
+                    let kept = path.with_file_name(format!("{attempt}.set-aside-{now_ms}"));
+                    std::fs::rename(&path, &kept).map_err(ClaimRefused::Failed)?;
+                    tracing::warn!(kept = %kept.display(), "a damaged record that no task explains is kept");
+                }
                 crate::crash::point("claim.record_discarded");
                 RecordFile::create(&path, &header)
                     .map(|_| ())
@@ -96,4 +103,40 @@ impl World for RealWorld {
 pub fn free_bytes(path: &std::path::Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(path).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use super::*;
+    use crate::config::paths::{Given, PathOptions};
+
+    /// Made for a claim that was never committed, and then damaged: its task is claimed all the same, and the file is kept.
+    #[test]
+    fn a_damaged_record_of_no_claim_keeps_no_task_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = PathOptions {
+            state_dir: Some(directory.path().to_owned()),
+            ..PathOptions::default()
+        };
+        let paths = Paths::resolve(&Given::default(), &options, &|_| false).unwrap();
+        fs::create_dir_all(&paths.records_dir).unwrap();
+        let lock_path = directory.path().join("test.lock");
+        let lock = File::create_new(&lock_path).unwrap();
+        let place = LockPlace::of(&lock, &lock_path).unwrap();
+        let paths = Arc::new(paths);
+        let world = RealWorld::new(Arc::clone(&paths), place, Busy::default());
+        let attempt: AttemptId = "task_0000000000000.1".parse().unwrap();
+        world.create_record(&attempt).unwrap();
+        let path = record_path(&paths, &attempt);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[600] ^= 1;
+        fs::write(&path, bytes).unwrap();
+
+        world.create_record(&attempt).unwrap();
+        let record = RecordFile::open_existing(&path).unwrap().read().unwrap();
+        assert_eq!((record.started, record.exit), (Read::Blank, Read::Blank));
+        assert_eq!(fs::read_dir(&paths.records_dir).unwrap().count(), 2);
+    }
 }

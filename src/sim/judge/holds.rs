@@ -75,6 +75,13 @@ impl Shadow {
         }
     }
 
+    /// A person knew better in the same transaction, before or after what was told in it: nothing is demanded of that account.
+    pub(super) fn settle(&mut self, observed: &Observation) {
+        for key in &observed.cleared {
+            self.ends.retain(|(known, _), _| known != key);
+        }
+    }
+
     /// A run ended for a limit whose end was announced.
     pub(super) fn ended(&mut self, task: &Task, block: Option<&Block>, now: Option<Timestamp>) {
         let (Some(prompt), Some(now)) = (task.spec.command.prompt(), now) else {

@@ -192,6 +192,7 @@ impl Judge {
                 claimed.push(id.clone());
             }
         }
+        self.holds.settle(&observed);
         for id in &claimed {
             self.check_predecessors(id)?;
             if let Some(seen) = self.tasks.get(id) {
