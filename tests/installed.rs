@@ -271,7 +271,7 @@ fn only_who_asks_for_it_has_the_server_asked() {
 }
 
 #[test]
-fn a_program_that_hangs_or_is_none_is_told_in_one_line() {
+fn a_file_that_is_no_program_is_told_in_one_line() {
     let bench = Bench::new("");
     let file = bench.dir.path().join("bin/claude");
     std::fs::write(&file, "no program").unwrap();
@@ -369,4 +369,40 @@ fn what_a_prompt_names_and_is_not_there_is_told_before_anything_starts() {
     }
     let listed = bench.world.ask("GET", "/tasks", None);
     assert_eq!(listed["tasks"], json!([]), "nothing was half done");
+}
+
+#[test]
+fn the_routes_refuse_what_they_cannot_use_and_change_nothing() {
+    let bench = Bench::new("");
+    let refused = |route: &str, body: Value| {
+        let (status, body) = bench.world.request("POST", route, Some(&body)).unwrap();
+        assert_eq!(status, 400, "{route}: {body}");
+        body["message"].as_str().unwrap().to_owned()
+    };
+    let said = refused("/agents", json!({"agnet": "claude"}));
+    assert!(said.contains("did you mean `agent`?"), "{said}");
+    let said = refused("/agents", json!({"env": {"PATH": "a\u{0}b"}}));
+    assert!(said.starts_with("env: "), "{said}");
+    let said = refused("/agents", json!({"agent": "clod"}));
+    assert!(said.starts_with("agent: there is no agent"), "{said}");
+    for broken in ["two\nlines".to_owned(), "x".repeat(1_001)] {
+        let said = refused("/agents/claude/contract", json!({"broken": broken}));
+        assert!(said.starts_with("broken: one line"), "{said}");
+    }
+    let said = refused("/agents/cl%20aude/contract", json!({"broken": "x"}));
+    assert!(said.starts_with("agent: "), "{said}");
+    assert_eq!(bench.world.ask("GET", "/accounts", None), json!([]));
+    // What a check has found closes the account, and opens it; what a person has closed stays closed.
+    let found = |broken: &str| {
+        let body = json!({"broken": broken});
+        bench
+            .world
+            .ask("POST", "/agents/claude/contract", Some(&body));
+        bench.world.ask("GET", "/accounts", None)[0]["holds"].clone()
+    };
+    assert_eq!(found("no events")[0]["detail"], "no events");
+    assert_eq!(found(""), json!([]));
+    let closed = bench.taskctl(&["limits", "set", "default", "--kind", "contract"]);
+    assert!(closed.status.success(), "{closed:?}");
+    assert_eq!(found("")[0]["detail"], "set by a person");
 }
