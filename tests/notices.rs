@@ -133,6 +133,34 @@ fn who_is_told_hears_the_facts_and_the_setting_speaks_where_a_task_does_not() {
     assert_eq!(told(&own).len(), 1);
 }
 
+/// Who tells of a task now: the commands and what they have started.
+fn telling(task: &str) -> Vec<i32> {
+    let wanted = format!("AUTO_CLAUDE_NOTICE_ID={task}.");
+    let pids = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
+            environ
+                .split(|byte| *byte == 0)
+                .any(|entry| entry.starts_with(wanted.as_bytes()))
+        })
+    })
+    .collect()
+}
+
+/// Waits until somebody tells of it who is none of these.
+fn wait_telling(world: &World, task: &str, but: &[i32]) -> Vec<i32> {
+    world.wait_for("it is being told", |_| {
+        let others: Vec<i32> = telling(task)
+            .into_iter()
+            .filter(|pid| !but.contains(pid))
+            .collect();
+        (!others.is_empty()).then_some(others)
+    })
+}
+
 #[test]
 fn an_outcome_that_is_committed_is_told_through_a_killed_daemon() {
     let mut world = world("");
@@ -149,16 +177,21 @@ fn an_outcome_that_is_committed_is_told_through_a_killed_daemon() {
     world.wait_final(&id);
     world.wait_for("it is being told", |_| begun.exists().then_some(()));
     world.kill_daemon();
-    // Of the first one the shell may still be there: it tells what the second one tells.
+    // The first one's shell is still there, and nobody bounds its time: the second daemon ends it before it tells it again.
+    let first: Vec<i32> = wait_telling(&world, &id, &[]);
+    std::fs::remove_file(&begun).unwrap();
     world.start();
+    let second = wait_telling(&world, &id, &first);
+    world.wait_for("it is being told again", |_| begun.exists().then_some(()));
+    assert!(
+        telling(&id).iter().all(|pid| !first.contains(pid)),
+        "{first:?} {second:?} {:?}",
+        telling(&id)
+    );
     std::fs::write(&go, "").unwrap();
     let heard = wait_told(&world, &dir, 1);
+    assert_eq!(heard.len(), 1, "{heard:?}");
     assert_eq!(heard[0]["AUTO_CLAUDE_TASK_ID"], id);
-    let ids: std::collections::BTreeSet<&String> = heard
-        .iter()
-        .map(|facts| &facts["AUTO_CLAUDE_NOTICE_ID"])
-        .collect();
-    assert_eq!(ids.len(), 1, "{heard:?}");
     assert_eq!(world.task(&id)["state"], "completed");
 }
 

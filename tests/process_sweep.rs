@@ -14,8 +14,8 @@ use std::process::{Child, Command, Stdio};
 use auto_claude::attempt::record::ProcessStamp;
 use auto_claude::attempt::spec::MARKER_VAR;
 use auto_claude::process::{
-    ProcStat, RunState, Snapshot, SweepResult, Target, is_alive, monotonic_ms, signal, stamp_of,
-    sweep,
+    ProcStat, RunState, Snapshot, SweepResult, Target, is_alive, marker_of, monotonic_ms, signal,
+    stamp_of, sweep,
 };
 use auto_claude::task::{AttemptId, TaskId};
 use disk::Disk;
@@ -85,7 +85,7 @@ fn a_marker_is_the_whole_marker() {
         .chain([sleeper(None)])
         .collect();
     let target = Target {
-        marker: Some(own),
+        marker: vec![marker_of(&own)],
         ..Target::default()
     };
     // Before exec a child still has its parent's environment.

@@ -5,7 +5,8 @@ mod worker_kit;
 use std::time::Duration;
 
 use auto_claude::process::{
-    AttemptCgroup, SweepResult, Target, WorkerEnd, is_alive, monotonic_ms, signal, stamp_of, sweep,
+    AttemptCgroup, SweepResult, Target, WorkerEnd, is_alive, marker_of, monotonic_ms, signal,
+    stamp_of, sweep,
 };
 use auto_claude::task::{IntentKind, OutcomeKind};
 use rustix::process::Signal;
@@ -119,7 +120,7 @@ fn a_sweep_finds_who_escaped_a_killed_worker() {
     let target = Target {
         roots: vec![running.launched.worker, agent],
         session: Some(agent),
-        marker: Some(running.spec.attempt.clone()),
+        marker: vec![marker_of(&running.spec.attempt)],
         cgroup: Some(cgroup.clone()),
     };
     assert_eq!(sweep(&target, 100, 10_000).unwrap(), SweepResult::Empty);

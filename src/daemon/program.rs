@@ -23,6 +23,8 @@ const PROGRESS_STEPS: u64 = 10_000;
 /// Runs the program with these arguments, its name first.
 #[must_use]
 pub fn auto_claude(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Whoever started us may have left something open: a lock of his is not for the programs that we start.
+    crate::process::close_inherited();
     let args: Vec<OsString> = args.into_iter().collect();
     let cli = match DaemonCli::try_parse_from(&args) {
         Ok(cli) => cli,

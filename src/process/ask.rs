@@ -192,7 +192,7 @@ fn end_tree(root: ProcessStamp) -> io::Result<()> {
     let target = Target {
         roots: vec![root],
         session: None,
-        marker: None,
+        marker: Vec::new(),
         cgroup: None,
     };
     sweep(&target, GRACE_MS, END_LIMIT_MS).map(drop)

@@ -36,5 +36,5 @@ pub use pidfd::{open as open_pidfd, signal};
 pub use shell::{InTerminal, in_terminal, terminate};
 pub use spawn::{Agent, SpawnError, SpawnPlan, spawn};
 pub use sweep::{SweepResult, signal_members, sweep};
-pub use tree::{Snapshot, Target};
+pub use tree::{Snapshot, Target, marker_of};
 pub use watch::watchable;

@@ -2,8 +2,8 @@
 //!
 //! Agents start children in sessions of their own, double-fork and clear environments, so there are four kinds of
 //! evidence, and the descendants of whatever any of them finds belong to the tree as well:
-//! ancestry (a living process we know, or anything below it), session (the agent's own), marker (the attempt's id in
-//! the environment), cgroup. While the worker lives ancestry alone is complete: it is the subreaper of all of them.
+//! ancestry (a living process we know, or anything below it), session (the agent's own), marker (an entry of the
+//! environment that names the attempt), cgroup. While the worker lives ancestry alone is complete: it is the subreaper of all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,10 +26,16 @@ pub struct Target {
     /// the whole session had ended, the number was given anew to a session leader, and that one ended before its children:
     /// members older than the agent, or under a living leader that is not the agent, are never taken.
     pub session: Option<ProcessStamp>,
-    /// The attempt's marker in the environment.
-    pub marker: Option<AttemptId>,
+    /// Entries of the environment, `NAME=value`, that together only these processes carry: see [`marker_of`].
+    pub marker: Vec<String>,
     /// The attempt's cgroups.
     pub cgroup: Option<AttemptCgroup>,
+}
+
+/// The entry that an attempt's processes carry in their environment.
+#[must_use]
+pub fn marker_of(attempt: &AttemptId) -> String {
+    format!("{MARKER_VAR}={attempt}")
 }
 
 /// All processes at one moment.
@@ -75,10 +81,7 @@ impl Snapshot {
                         .session
                         .is_some_and(|agent| self.in_session(stat, agent))
                     || listed.contains(&stat.stamp.pid)
-                    || target
-                        .marker
-                        .as_ref()
-                        .is_some_and(|id| carries_marker(stat.stamp.pid, id))
+                    || carries(stat.stamp.pid, &target.marker)
             })
             .map(|stat| stat.stamp.pid)
             .collect();
@@ -127,13 +130,16 @@ impl Snapshot {
     }
 }
 
-/// Whether the environment that the process was started with holds the attempt's marker. One that cannot be read (another
-/// user's) does not.
-fn carries_marker(pid: i32, id: &AttemptId) -> bool {
-    let wanted = format!("{MARKER_VAR}={id}");
+/// Whether the environment that the process was started with holds all these entries, of which there is one at least. One
+/// that cannot be read (another user's) does not.
+fn carries(pid: i32, wanted: &[String]) -> bool {
+    if wanted.is_empty() {
+        return false;
+    }
     fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
-        environ
-            .split(|byte| *byte == 0)
-            .any(|entry| entry == wanted.as_bytes())
+        let entries: BTreeSet<&[u8]> = environ.split(|byte| *byte == 0).collect();
+        wanted
+            .iter()
+            .all(|entry| entries.contains(entry.as_bytes()))
     })
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::clock;
 use crate::attempt::record::{Exit, ProcessStamp, Record};
-use crate::process::{AttemptCgroup, SweepResult, Target, boot_id, is_alive, sweep};
+use crate::process::{AttemptCgroup, SweepResult, Target, boot_id, is_alive, marker_of, sweep};
 use crate::record::RecordFile;
 use crate::task::{AttemptId, Timestamp};
 
@@ -125,7 +125,7 @@ impl Ground for RealGround {
         let target = Target {
             roots: tree.roots.clone(),
             session: tree.agent,
-            marker: Some(tree.attempt.clone()),
+            marker: vec![marker_of(tree.attempt)],
             cgroup: Some(AttemptCgroup::existing(tree.attempt)),
         };
         let result = sweep(&target, grace_ms, limit_ms)?;

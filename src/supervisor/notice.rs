@@ -114,6 +114,9 @@ impl Batch {
     }
 }
 
+/// The variable that names a notice to its command, and its command to us.
+pub const NOTICE_ID_VAR: &str = "AUTO_CLAUDE_NOTICE_ID";
+
 impl Notice {
     /// What is told of a task.
     #[must_use]
@@ -123,7 +126,6 @@ impl Notice {
         let mut facts = BTreeMap::new();
         let mut add = |name: &str, value: String| facts.insert(variable(name), value);
         add("NOTICE", news.name().to_owned());
-        add("NOTICE_ID", id.clone());
         add("TASK_ID", task.id.to_string());
         add("TASK_NAME", task.spec.name.clone());
         add("TASK_STATE", life.state.name().to_owned());
@@ -163,7 +165,6 @@ impl Notice {
         let id = format!("batch.{uid}.{name}");
         let facts = [
             ("NOTICE", "batch".to_owned()),
-            ("NOTICE_ID", id.clone()),
             ("BATCH_ID", name.to_owned()),
             ("BATCH_TASKS", batch.tasks.to_string()),
             ("BATCH_COMPLETED", batch.completed.to_string()),

@@ -11,10 +11,10 @@ use tokio::sync::{Semaphore, mpsc};
 use super::carriers::Shared;
 use super::clock;
 use super::event::{SupervisorEvent, Tell};
-use super::notice::{Notice, Sink, Told};
+use super::notice::{NOTICE_ID_VAR, Notice, Sink, Told};
 use crate::config::Settings;
 use crate::config::paths::DAEMON_SOCKET_VAR;
-use crate::process::{Aside, AsidePlan, WorkerEnd};
+use crate::process::{Aside, AsidePlan, SweepResult, Target, WorkerEnd, sweep};
 use crate::store::{StoreError, Tx};
 
 /// Notices told at once; the others wait for their turn.
@@ -23,6 +23,8 @@ pub(super) const TOLD_AT_ONCE: usize = 4;
 const WAIT_MAX_MS: i64 = 3_600_000;
 /// Between SIGTERM and SIGKILL when the time is over.
 const GRACE: Duration = Duration::from_secs(2);
+/// A former try that ends neither by SIGTERM nor within this time of SIGKILL is left behind.
+const END_LIMIT_MS: u64 = 2_000;
 /// Variables of ours are those of the notice, not those of a task around.
 const OURS: &str = "AUTO_CLAUDE_";
 /// `PATH` where the task is gone that would say it.
@@ -82,7 +84,19 @@ async fn once(shared: &Shared, settings: &Settings, what: &Tell) -> Result<(), S
             .filter(|dir| dir.is_dir())
             .unwrap_or_else(|| PathBuf::from("/")),
     };
-    let started = super::listen::blocking(move || Aside::start(&plan)).await;
+    let before = Target {
+        // Another daemon's notice may have the same name.
+        marker: vec![
+            format!("{NOTICE_ID_VAR}={}", what.notice.id),
+            format!("{DAEMON_SOCKET_VAR}={}", shared.paths.socket.display()),
+        ],
+        ..Target::default()
+    };
+    let started = super::listen::blocking(move || {
+        end_former(&before);
+        Aside::start(&plan)
+    })
+    .await;
     let mut aside = started.map_err(|error| format!("its command cannot be started: {error}"))?;
     let limit = Duration::from_secs(settings.notify_timeout_seconds);
     let end = match tokio::time::timeout(limit, aside.ended()).await {
@@ -109,6 +123,18 @@ async fn once(shared: &Shared, settings: &Settings, what: &Tell) -> Result<(), S
     }
 }
 
+/// Ends what a former try has left: the one of a daemon that was killed has nobody who bounds its time.
+fn end_former(target: &Target) {
+    let grace_ms = u64::try_from(GRACE.as_millis()).unwrap_or(u64::MAX);
+    match sweep(target, grace_ms, END_LIMIT_MS) {
+        Ok(SweepResult::Empty) => {}
+        Ok(left) => tracing::warn!(?left, "a former try of a notice cannot be ended"),
+        Err(error) => {
+            tracing::warn!(%error, "whether a former try of a notice still runs is not known")
+        }
+    }
+}
+
 /// The task's own environment (its secrets are not in it), and what is told.
 fn environment(shared: &Shared, what: &Tell) -> BTreeMap<String, String> {
     let mut env = match &what.task {
@@ -117,6 +143,7 @@ fn environment(shared: &Shared, what: &Tell) -> BTreeMap<String, String> {
     };
     env.retain(|name, _| !name.starts_with(OURS));
     env.extend(what.notice.facts.clone());
+    env.insert(NOTICE_ID_VAR.to_owned(), what.notice.id.clone());
     let tries = what.notice.tries.saturating_add(1);
     env.insert("AUTO_CLAUDE_NOTICE_TRY".to_owned(), tries.to_string());
     let socket = shared.paths.socket.to_string_lossy().into_owned();

@@ -19,7 +19,7 @@ use super::launch::door_path;
 use super::listen::{blocking, ended};
 use crate::attempt::protocol::Request;
 use crate::attempt::record::{Exit, ProcessStamp};
-use crate::process::{Snapshot, Target};
+use crate::process::{Snapshot, Target, marker_of};
 use crate::task::{AttemptId, Intent, Report, Timestamp};
 use crate::worker::client;
 
@@ -85,7 +85,7 @@ impl Unwritten<'_> {
     async fn is_alone(&self, worker: ProcessStamp) -> bool {
         let target = Target {
             roots: vec![worker],
-            marker: Some(self.attempt.clone()),
+            marker: vec![marker_of(self.attempt)],
             ..Target::default()
         };
         let members =
