@@ -18,9 +18,7 @@ pub enum Bug {
     DropIntent,
     SkipSweep,
     RecordAfterClaim,
-    SkipRecordLock,
     SkipExitSync,
-    ConfuseGenerations,
     LostIsSuccess,
     ExitCodeIsSuccess,
     ForgetRecordEarly,
@@ -39,7 +37,7 @@ const ANYWHERE: bool = false;
 type Row = (Bug, &'static str, &'static str, bool, u64);
 
 #[rustfmt::skip]
-const TABLE: [Row; 23] = [
+const TABLE: [Row; 21] = [
     (Bug::SkipSync,            "skip-sync",             "a sync of the database returns and has done nothing",             ON_DISK,  200_000),
     (Bug::SkipStartSync,       "skip-start-sync",       "a daemon that starts believes a log that is not synced",          ON_DISK,  3_000_000),
     (Bug::DropLockCheck,       "drop-lock-check",       "a second daemon starts beside the first",                         ANYWHERE, 200_000),
@@ -52,9 +50,7 @@ const TABLE: [Row; 23] = [
     (Bug::DropIntent,          "drop-intent",           "a committed wish to stop is not brought to the worker",           ANYWHERE, 200_000),
     (Bug::SkipSweep,           "skip-sweep",            "what a dead worker left behind is not ended",                     ANYWHERE, 200_000),
     (Bug::RecordAfterClaim,    "record-after-claim",    "the record is made when the worker is launched, not before the claim", ANYWHERE, 200_000),
-    (Bug::SkipRecordLock,      "skip-record-lock",      "a worker begins without lock, and without a look into its record", ANYWHERE, 500_000),
     (Bug::SkipExitSync,        "skip-exit-sync",        "a worker leaves before its `exit` is on the disk",                ANYWHERE, 500_000),
-    (Bug::ConfuseGenerations,  "confuse-generations",   "what is told of an older attempt is taken for the newest one",    ANYWHERE, 500_000),
     (Bug::LostIsSuccess,       "lost-is-success",       "an end that nobody saw is committed as a success",                ANYWHERE, 200_000),
     (Bug::ExitCodeIsSuccess,   "exit-code-is-success",  "exit code 0 without a result is committed as a success",          ANYWHERE, 200_000),
     (Bug::ForgetRecordEarly,   "forget-record-early",   "a record is removed before the outcome is committed",             ANYWHERE, 500_000),
@@ -106,9 +102,7 @@ impl Bug {
     pub fn scenario(self) -> Scenario {
         match self {
             Self::SkipSync | Self::SkipStartSync => Scenario::Disk,
-            Self::SkipRecordLock | Self::SkipExitSync | Self::WaitForUnreadable => {
-                Scenario::Crashes
-            }
+            Self::SkipExitSync | Self::WaitForUnreadable => Scenario::Crashes,
             Self::ShortenHold | Self::CountLimitAsRetry | Self::IgnoreClosedAccount => {
                 Scenario::Accounts
             }
@@ -120,7 +114,6 @@ impl Bug {
             | Self::DropIntent
             | Self::SkipSweep
             | Self::RecordAfterClaim
-            | Self::ConfuseGenerations
             | Self::LostIsSuccess
             | Self::ExitCodeIsSuccess
             | Self::ForgetRecordEarly

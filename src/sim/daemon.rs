@@ -290,15 +290,6 @@ impl Daemon {
                     report.windows.clear();
                 }
             }
-            Bug::ConfuseGenerations => {
-                let mut newest = self.handler.slots().map(|(_, attempt)| attempt);
-                let newest = newest
-                    .find(|newest| newest.task == closed.attempt.task)
-                    .cloned();
-                if let Some(newest) = newest {
-                    closed.attempt = newest;
-                }
-            }
             _ => {}
         }
         Sent::Report(AttemptReport::Closed(closed))

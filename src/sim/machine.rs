@@ -92,8 +92,6 @@ pub struct Machine {
     pub blind_sweeps: bool,
     /// A worker does not sync its `exit` (a seeded bug).
     pub exit_sync_lies: bool,
-    /// A worker asks for no lock and reads no record (a seeded bug).
-    pub no_record_lock: bool,
     /// How workers left that have left: their tree was empty.
     pub left_clean: BTreeSet<i32>,
 }
@@ -120,7 +118,6 @@ impl Default for Machine {
             truths: Truths::default(),
             blind_sweeps: false,
             exit_sync_lies: false,
-            no_record_lock: false,
             left_clean: BTreeSet::new(),
         }
     }

@@ -207,10 +207,6 @@ fn to(machine: &mut Machine, pid: i32, phase: Phase) {
 /// Opens without creating, locks without waiting, reads: whoever wakes late finds the record closed, replaced or gone.
 fn opens(machine: &mut Machine, pid: i32, attempt: &AttemptId) -> &'static str {
     let handle = machine.handle();
-    if machine.no_record_lock {
-        to(machine, pid, Phase::Locked);
-        return "worker locked";
-    }
     if machine.inode(attempt).is_none() {
         machine.end(pid);
         return "worker left: no record";

@@ -80,7 +80,6 @@ impl World {
             let mut machine = machine.get();
             machine.blind_sweeps = setup.bug == Some(Bug::SkipSweep);
             machine.exit_sync_lies = setup.bug == Some(Bug::SkipExitSync);
-            machine.no_record_lock = setup.bug == Some(Bug::SkipRecordLock);
         }
         Self {
             setup,
@@ -630,12 +629,14 @@ impl World {
         } else {
             "power loss: no daemon"
         });
+        // The daemon first: what it has mapped goes with the files.
+        with_disk(Disk::kill);
+        self.daemon = None;
+        self.rival = None;
         let taken_back = with_disk(|disk| disk.power_loss(chance));
         if taken_back > 0 {
             self.met.meet("power loss: the disk takes writes back");
         }
-        self.daemon = None;
-        self.rival = None;
         with_disk(Disk::revive);
         self.machine.get().power_loss(chance);
         "the power goes"
