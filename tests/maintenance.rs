@@ -89,7 +89,7 @@ fn check_config_tells_values_origins_and_every_mistake_at_once() {
     };
     let text = good(check(&[], "warn"));
     for (setting, origin) in [
-        ("num_workers = 3", "config.toml:2"),
+        ("num_workers = 3", "config.toml:3"),
         ("log_level = \"warn\"", "environment LOG_LEVEL"),
         ("grace_seconds = 10", "default"),
     ] {
