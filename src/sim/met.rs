@@ -14,8 +14,12 @@ pub struct Met {
     outcomes: BTreeMap<OutcomeKind, u64>,
 }
 
-/// Events of the table that nothing enters yet.
-const NOT_ENTERED: [EventKind; 5] = [
+/// Events of the table that nothing enters yet, and those that no client here asks for: sessions in a person's hands, and
+/// accounts that stand in for others.
+const NOT_ENTERED: [EventKind; 8] = [
+    EventKind::Attach,
+    EventKind::Detach,
+    EventKind::Move,
     EventKind::Test,
     EventKind::Defer,
     EventKind::Hold,

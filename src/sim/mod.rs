@@ -11,7 +11,7 @@
 //! | [`daemon`], [`attendant`] | the daemon around the real handler and store, one effect at a time |
 //! | [`judge`], [`truth`] | what must hold after every step, and what truly happened |
 //! | [`world`] | all of that, and one step after the other |
-//! | [`run`], [`shrink`] | lives from a seed, scripts, shorter scripts |
+//! | [`mod@run`], [`shrink`] | lives from a seed, scripts, shorter scripts |
 //! | [`bug`] | mistakes that are built in on demand and must be found |
 //!
 //! Invariants: no clock, no chance and no order of a hash map reaches a run; two runs of a seed have the same trace to the byte.

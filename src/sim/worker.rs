@@ -102,7 +102,14 @@ impl Worker {
     #[must_use]
     pub fn new(task: &Task, chance: &mut Chance) -> Self {
         let prompt = task.spec.command.prompt();
+        let failed = task
+            .life
+            .agent
+            .as_ref()
+            .is_some_and(|agent| agent.failed_resumes > 0);
         let plan = match chance.below(10) {
+            // A session that is gone stays gone.
+            0..6 if failed => Plan::End(OutcomeKind::ResumeFailed),
             0..5 => Plan::Succeed,
             5 => Plan::Hang,
             _ if prompt.is_some() => Plan::End(chance.one_of(AGENT_ENDS)),
