@@ -241,7 +241,9 @@ impl Judge {
                     task: task.id.clone(),
                     generation: before.generation,
                 };
-                let block = truths.of(&attempt).and_then(|truth| truth.block.as_ref());
+                // A report that the power tore says nothing: nobody knows the announced end.
+                let whole = truths.of(&attempt).filter(|truth| !truth.power_lost);
+                let block = whole.and_then(|truth| truth.block.as_ref());
                 // Nobody has seen what a lost run met.
                 let seen = block.filter(|_| outcome.kind != OutcomeKind::Lost);
                 self.holds.ended(task, seen, observed.now);
