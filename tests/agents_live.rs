@@ -211,7 +211,8 @@ fn under_a_hold_one_probe_starts_and_a_reset_that_moves_is_followed() {
     };
     night.world.start();
     let account = night.account("work");
-    account.limit(Window::SevenDay, Some(4));
+    // Long enough for four slow starts: a reset that has passed when it is heard of closes nothing.
+    account.limit(Window::SevenDay, Some(10));
     let ids: Vec<String> = (0..4)
         .map(|n| night.ask(&account, &format!("t{n}"), json!({})))
         .collect();
@@ -219,7 +220,7 @@ fn under_a_hold_one_probe_starts_and_a_reset_that_moves_is_followed() {
         (night.known(&account)["holds"][0]["kind"] == "weekly").then_some(())
     });
     // The wall moves: the probe runs into it again, alone.
-    account.limit(Window::SevenDay, Some(10));
+    account.limit(Window::SevenDay, Some(16));
     let before = night.api.turns().len();
     night.world.wait_for("a probe was refused", |_| {
         let holds = night.known(&account)["holds"].clone();
