@@ -27,7 +27,7 @@ else
     step "tests" bash -c "$run_cargo_test"
     { grep -oE 'SKIPPED: .*' "$TEST_LOG" || true; } | sort -u >>"$SKIPS_FILE"
 fi
-step "doc tests" bash -c "set -o pipefail; cargo test --locked --doc 2>&1 | tee $DOC_LOG"
+step "doc tests" bash -c "set -o pipefail; cargo test --locked --features crashpoints,sim --doc 2>&1 | tee $DOC_LOG"
 scripts/skips.sh "$JUNIT" >>"$SKIPS_FILE"
 
 # count WORD FILE…: the sum of the numbers before a word in cargo's result lines.
