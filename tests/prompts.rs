@@ -90,6 +90,47 @@ fn what_an_agent_cannot_be_asked_is_refused() {
 }
 
 #[test]
+fn what_does_not_go_with_a_command_line_is_refused() {
+    let world = world();
+    let cases = [
+        (json!({"prompt": {}}), "prompt.text: is missing"),
+        (
+            json!({"command": "make", "prompt": {"account": "work"}}),
+            "not driven as an agent",
+        ),
+        (
+            json!({"command": "claude -p hi | tee log", "prompt": {"budget_tokens": 5}}),
+            "'|' is for a shell",
+        ),
+        (
+            json!({"command": "claude -p hi", "prompt": {"text": "hi"}}),
+            "give one of them",
+        ),
+        (
+            json!({"command": "claude -p hi", "prompt": {"chunks": ["a"]}}),
+            "go with a prompt",
+        ),
+        (
+            json!({"command": "claude -p hi", "prompt": {"agent": "codex"}}),
+            "go with a prompt",
+        ),
+        (
+            json!({"command": "claude -p hi", "prompt": {"account": "work"}}),
+            "no account named",
+        ),
+        (
+            json!({"command": "claude -p hi --model opus", "prompt": {"model": "haiku"}}),
+            "model: the command line says it too",
+        ),
+        (
+            json!({"command": "claude -p hi --max-budget-usd 2", "prompt": {"budget_micro_usd": 20_000}}),
+            "budget: the command line says it too",
+        ),
+    ];
+    all_refused(&world, &cases);
+}
+
+#[test]
 fn where_a_task_cannot_go_on_is_refused() {
     let world = world();
     let cases = [
@@ -182,6 +223,58 @@ fn prompt_files_are_read_whole_or_not_at_all() {
     assert!(
         task["exclusive"].as_str().unwrap().starts_with("dir:/"),
         "{task}"
+    );
+}
+
+#[test]
+fn a_command_line_of_the_agent_has_an_account_and_a_budget_and_says_what_was_added() {
+    let world = world();
+    let run = |arguments: &[&str]| {
+        let output = world.taskctl(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr))
+    };
+    run(&["account", "add", "work", "--config-dir", "/srv/work"]);
+    run(&["limits", "set", "work", "--until", "+2h"]);
+    let submit = ["task", "create", "line", "--account", "work", "--budget"];
+    let line = ["claude", "code", "--query", "hi", "--output-format", "json"];
+    let of_it = [&submit[..], &["5usd, 1h", "--json", "--"], &line[..]].concat();
+    let (task, said) = run(&of_it);
+    let task: Value = serde_json::from_str(&task).unwrap();
+    assert_eq!(
+        (
+            &task["agent"]["account"],
+            &task["agent"]["budget"]["micro_usd"]
+        ),
+        (&json!("work"), &json!(5_000_000)),
+        "{task}"
+    );
+    let added = "added: -p, --output-format stream-json, --verbose; left out: --output-format json";
+    assert!(said.contains(added), "{said}");
+    let id = task["id"].as_str().unwrap();
+    let (shown, _) = run(&["task", "show", id]);
+    let row = |title: &str| {
+        let row = shown.lines().find(|line| line.starts_with(title));
+        row.unwrap_or_else(|| panic!("no {title} in {shown}"))
+            .to_owned()
+    };
+    assert!(row("added").ends_with("-p, --output-format stream-json, --verbose"));
+    assert!(row("left out").ends_with("--output-format json"));
+
+    let (_, said) = run(&["task", "create", "plain", "claude --version | cat"]);
+    assert!(
+        said.contains("runs as a plain command") && said.contains("for a shell"),
+        "{said}"
+    );
+    let file = world.dir().join("tasks.jsonl");
+    std::fs::write(&file, "{}\n").unwrap();
+    let from = file.to_str().unwrap();
+    let refused = world.taskctl(&["task", "create", "--from", from, "--budget", "5usd"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        refused.status.code() == Some(2) && said.contains("--budget: with --from"),
+        "{refused:?}"
     );
 }
 

@@ -17,7 +17,7 @@ const LANE_MAX_CHARS: usize = 200;
 /// The command and the type of a submission.
 ///
 /// # Errors
-/// Neither a command nor a prompt, or both.
+/// Neither a command nor a prompt, or two.
 pub(super) fn command(
     settings: &Settings,
     command: Option<Command>,
@@ -25,15 +25,20 @@ pub(super) fn command(
     task_type: Option<TaskType>,
 ) -> ApiResult<(Command, TaskType)> {
     match (command, prompt) {
-        (Some(_), Some(_)) => Err(ApiError::bad(
-            "command and prompt: give one of them".to_owned(),
-        )),
+        (Some(command), Some(run)) => {
+            let (prompt, task_type) = driven_as(settings, &command, run, task_type)?;
+            Ok((Command::Prompt(Box::new(prompt)), task_type))
+        }
         (None, None) => Err(ApiError::bad(
             "command: is missing (a line, an array of words, or a prompt for an agent)".to_owned(),
         )),
-        (Some(command), None) => match driven(settings, &command, task_type)? {
-            Some((prompt, task_type)) => Ok((Command::Prompt(Box::new(prompt)), task_type)),
-            None => Ok((command, task_type.unwrap_or_default())),
+        (Some(command), None) => match driven(&command)? {
+            Driven::Run(line) => {
+                let task_type = task_type.unwrap_or(TaskType::MediumContext);
+                let prompt = of_line(settings, *line, NewPrompt::default(), task_type)?;
+                Ok((Command::Prompt(Box::new(prompt)), task_type))
+            }
+            Driven::No(_) => Ok((command, task_type.unwrap_or_default())),
         },
         (None, Some(new)) => {
             let task_type = task_type.unwrap_or(if new.chunks.is_empty() {
@@ -53,6 +58,11 @@ fn filled_in(settings: &Settings, new: NewPrompt, task_type: TaskType) -> ApiRes
             "chunks: only a task of type heavy_context works through chunks".to_owned(),
         ));
     }
+    let Some(text) = new.text else {
+        return Err(ApiError::bad(
+            "prompt.text: is missing (what the agent is asked)".to_owned(),
+        ));
+    };
     let agent = new
         .agent
         .unwrap_or_else(|| Prompt::DEFAULT_AGENT.to_owned());
@@ -80,7 +90,7 @@ fn filled_in(settings: &Settings, new: NewPrompt, task_type: TaskType) -> ApiRes
         budget_micro_usd: new.budget_micro_usd,
         budget_tokens: new.budget_tokens,
         budget_run_ms: new.budget_run_ms,
-        ..Prompt::of(new.text, agent, account)
+        ..Prompt::of(text, agent, account)
     })
 }
 
@@ -112,23 +122,70 @@ fn places(
     given.iter().map(place).collect()
 }
 
-/// A command line of Claude Code as its user wrote it, to be driven as a prompt is; `None` for any other command, and for
-/// what is no run of the agent (`claude --version`).
-fn driven(
-    settings: &Settings,
-    command: &Command,
-    task_type: Option<TaskType>,
-) -> ApiResult<Option<(Prompt, TaskType)>> {
+/// What a command is to us.
+enum Driven {
+    /// A run of Claude Code, as its user wrote it.
+    Run(Box<CommandLine>),
+    /// A plain command; why, where it is Claude Code's (`claude --version`).
+    No(Option<String>),
+}
+
+fn driven(command: &Command) -> ApiResult<Driven> {
     let read = match command {
         Command::Line(line) => command_line::read_shell(line),
         Command::Argv(argv) => command_line::read_argv(argv),
-        Command::Prompt(_) => return Ok(None),
+        Command::Prompt(_) => return Ok(Driven::No(None)),
     };
-    let line = match read {
-        Ok(Reader::Driven(line)) => line,
-        Ok(Reader::Plain { .. } | Reader::Other) => return Ok(None),
-        Err(error) => return Err(ApiError::bad(format!("command: {error}"))),
-    };
+    match read {
+        Ok(Reader::Driven(line)) => Ok(Driven::Run(line)),
+        Ok(Reader::Plain { why }) => Ok(Driven::No(Some(why))),
+        Ok(Reader::Other) => Ok(Driven::No(None)),
+        Err(error) => Err(ApiError::bad(format!("command: {error}"))),
+    }
+}
+
+/// A command line of Claude Code, and what else is said about its run.
+fn driven_as(
+    settings: &Settings,
+    command: &Command,
+    run: NewPrompt,
+    task_type: Option<TaskType>,
+) -> ApiResult<(Prompt, TaskType)> {
+    if run.text.is_some() {
+        return Err(ApiError::bad(
+            "command and prompt: give one of them".to_owned(),
+        ));
+    }
+    let is_about_another = run
+        .agent
+        .as_ref()
+        .is_some_and(|agent| agent != Prompt::DEFAULT_AGENT);
+    if is_about_another || !run.chunks.is_empty() || !run.args.is_empty() {
+        return Err(ApiError::bad(
+            "agent, chunks and args go with a prompt, not with a command".to_owned(),
+        ));
+    }
+    match driven(command)? {
+        Driven::Run(line) => {
+            let task_type = task_type.unwrap_or(TaskType::MediumContext);
+            Ok((of_line(settings, *line, run, task_type)?, task_type))
+        }
+        Driven::No(why) => {
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            Err(ApiError::bad(format!(
+                "account, fallback, model and budget go with a prompt, or with a command line that runs Claude Code; this command is not driven as an agent{why}"
+            )))
+        }
+    }
+}
+
+/// A run of Claude Code that is to be driven as a prompt is.
+fn of_line(
+    settings: &Settings,
+    line: CommandLine,
+    run: NewPrompt,
+    task_type: TaskType,
+) -> ApiResult<Prompt> {
     let Some(text) = line.prompt.clone() else {
         return Err(ApiError::bad("command: asks the agent nothing".to_owned()));
     };
@@ -138,23 +195,28 @@ fn driven(
                 .to_owned(),
         ));
     }
-    let task_type = task_type.unwrap_or(TaskType::MediumContext);
+    let (model, budget) = (&line.options.model, line.options.max_budget_micro_usd);
+    let twice = [
+        ("model", run.model.is_some() && model.is_some()),
+        ("budget", run.budget_micro_usd.is_some() && budget.is_some()),
+    ];
+    if let Some((what, _)) = twice.iter().find(|(_, both)| *both) {
+        return Err(ApiError::bad(format!(
+            "{what}: the command line says it too; leave one of them out"
+        )));
+    }
     let new = NewPrompt {
-        text,
-        agent: None,
-        account: None,
-        fallback: Vec::new(),
-        model: line.options.model.clone(),
-        chunks: Vec::new(),
+        text: Some(text),
+        model: run.model.or_else(|| model.clone()),
         args: arguments(&line),
-        budget_micro_usd: line.options.max_budget_micro_usd,
-        budget_tokens: None,
-        budget_run_ms: None,
+        budget_micro_usd: run.budget_micro_usd.or(budget),
+        ..run
     };
     let mut prompt = filled_in(settings, new, task_type)?;
-    prompt.program = Some(line.program.clone()).filter(|program| program.contains('/'));
+    prompt.program = Some(line.program).filter(|program| program.contains('/'));
     prompt.added = line.added;
-    Ok(Some((prompt, task_type)))
+    prompt.left_out = line.left_out;
+    Ok(prompt)
 }
 
 /// What of a command line is handed on as it was written: what stands there goes before the settings.

@@ -46,7 +46,8 @@ pub struct NewTask {
     /// A string is a line for the shell, an array a program and its arguments. Needed, unless there is a `prompt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<CommandText>,
-    /// Asks an agent something instead.
+    /// Asks an agent something instead; or, without a text, says on which account and with which budget a command line of
+    /// Claude Code runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<NewPrompt>,
     /// Makes a repeated submission the same task. 1..=200 characters. `null` = every submission is a task of its own; `taskctl` draws one.

@@ -38,6 +38,9 @@ pub struct Prompt {
     /// What was added to a command line of the agent that the submitter wrote.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub added: Vec<String>,
+    /// What of that command line is left out, because it contradicts what was added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// What the task may cost, in millionths of a US dollar; `None` = no limit of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_micro_usd: Option<u64>,
@@ -96,6 +99,7 @@ impl Prompt {
             args: Vec::new(),
             program: None,
             added: Vec::new(),
+            left_out: Vec::new(),
             budget_micro_usd: None,
             budget_tokens: None,
             budget_run_ms: None,
@@ -160,6 +164,7 @@ impl Prompt {
         if place.agent != self.agent {
             there.args.clear();
             there.added.clear();
+            there.left_out.clear();
             there.program = None;
         }
         if place.model != self.model {

@@ -43,7 +43,7 @@ pub struct CommandLine {
     /// What we add, as it would be written: `-p`, `--output-format stream-json`, `--verbose`.
     pub added: Vec<String>,
     /// What we leave out because it contradicts that: `--output-format json`.
-    pub dropped: Vec<String>,
+    pub left_out: Vec<String>,
 }
 
 /// Reads a program and its arguments.
@@ -280,7 +280,7 @@ fn finish(line: &mut CommandLine, given: &Given) -> Result<(), LineError> {
     if !stream {
         line.added.push(STREAM[0].join(" "));
         if let Some(format) = &given.format {
-            line.dropped.push(format!("--output-format {format}"));
+            line.left_out.push(format!("--output-format {format}"));
         }
     }
     if !given.verbose {

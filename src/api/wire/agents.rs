@@ -11,11 +11,13 @@ use crate::holds::HoldKind;
 use crate::task::{ModelFrom, Moved, Place, Report, Timestamp, Tokens};
 
 /// What an agent is asked, as it is submitted: what is left out is filled in from the settings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewPrompt {
-    /// 1..=1,048,576 bytes; with chunks a template that holds `{chunk}`.
-    pub text: String,
+    /// 1..=1,048,576 bytes; with chunks a template that holds `{chunk}`. `null` beside a `command` that runs Claude Code:
+    /// what is asked stands there, and the rest is about that run; it takes `account`, `fallback`, `model` and budgets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// Which agent; `null` = `claude`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,

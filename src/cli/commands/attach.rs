@@ -70,6 +70,10 @@ pub async fn run(args: &AttachArgs, context: &Context) -> Result<u8, CliError> {
         return Ok(exit::OK);
     }
     let ended = in_this_terminal(&by_hand.exec_line()).await;
+    // A person works for hours, and the daemon closes a connection on which nothing is said: not worth a word.
+    if let Ok(fresh) = daemon.another().await {
+        daemon = fresh;
+    }
     let id = task.id.as_str();
     hand_back(&mut daemon, id, context).await.map_err(|error| {
         CliError::failed(format!(

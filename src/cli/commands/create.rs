@@ -53,7 +53,7 @@ pub struct CreateArgs {
     #[arg(long)]
     pub wait: bool,
     /// Say what a prompt will use, told from finished tasks that are like it; create and spend nothing
-    #[arg(long, requires = "prompt", conflicts_with_all = ["from", "wait"])]
+    #[arg(long, conflicts_with_all = ["from", "wait"])]
     pub estimate: bool,
 }
 
@@ -67,6 +67,11 @@ pub async fn run(args: CreateArgs, context: &Context) -> Result<u8, CliError> {
             return Err(CliError::usage(
                 "--wait is for one task; with --from give the ids that it prints to taskctl task wait",
             ));
+        }
+        if let Some(flag) = args.spec.prompt.of_a_run() {
+            return Err(CliError::usage(format!(
+                "{flag}: with --from it belongs into the lines, as a key of \"prompt\""
+            )));
         }
         return batch::run(file, &args.spec, args.notify.as_deref(), context).await;
     }

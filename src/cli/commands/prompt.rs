@@ -21,13 +21,13 @@ pub struct PromptArgs {
     #[arg(long, value_name = "AGENT", requires = "prompt")]
     pub agent: Option<String>,
     /// On which account [default: the agent's own login]
-    #[arg(long, value_name = "ACCOUNT", requires = "prompt")]
+    #[arg(long, value_name = "ACCOUNT")]
     pub account: Option<String>,
     /// Where it goes on when it would wait too long for its account (repeatable, in this order)
-    #[arg(long, value_name = "AGENT[:ACCOUNT]", requires = "prompt")]
+    #[arg(long, value_name = "AGENT[:ACCOUNT]")]
     pub fallback: Vec<String>,
     /// Which model [default: the setting for the task's type, else the agent's own choice]
-    #[arg(long, value_name = "MODEL", requires = "prompt")]
+    #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
     /// The project to work in: as --cwd
     #[arg(
@@ -56,23 +56,27 @@ pub struct PromptArgs {
     pub agent_arg: Vec<String>,
     /// What the task may use up: money ('$5', 5usd), tokens ('200k tokens'), time (30m), or several ('$5, 30m');
     /// when it is used up the task is paused
-    #[arg(long, value_name = "BUDGET", requires = "prompt", value_parser = budget::parse)]
+    #[arg(long, value_name = "BUDGET", value_parser = budget::parse)]
     pub budget: Option<Budget>,
 }
 
 impl PromptArgs {
-    /// What is asked; `None` without --prompt. Relative paths are looked up below `cwd`.
+    /// What is asked, or what is said about the run of a command line of Claude Code; `None` when nothing is. Relative paths
+    /// are looked up below `cwd`.
     ///
     /// # Errors
     /// A file that cannot be read, is too long or is no text; a pattern that names nothing.
     pub fn into_prompt(self, cwd: &Path) -> Result<Option<NewPrompt>, CliError> {
-        let Some(given) = &self.prompt else {
+        if self.prompt.is_none() && self.of_a_run().is_none() {
             return Ok(None);
-        };
-        let text = match given.strip_prefix('@') {
-            Some("-") => read_text("stdin", std::io::stdin().lock(), "--prompt")?,
-            Some(path) => read_file(Path::new(path), "--prompt")?,
-            None => given.clone(),
+        }
+        let text = match &self.prompt {
+            Some(given) => Some(match given.strip_prefix('@') {
+                Some("-") => read_text("stdin", std::io::stdin().lock(), "--prompt")?,
+                Some(path) => read_file(Path::new(path), "--prompt")?,
+                None => given.clone(),
+            }),
+            None => None,
         };
         let chunks = self.chunks(cwd)?;
         let budget = self.budget.unwrap_or(Budget::NONE);
@@ -88,6 +92,18 @@ impl PromptArgs {
             budget_tokens: budget.tokens,
             budget_run_ms: budget.run_ms,
         }))
+    }
+
+    /// The first flag that was given of those that are also about the run of a command line.
+    #[must_use]
+    pub fn of_a_run(&self) -> Option<&'static str> {
+        let given = [
+            ("--account", self.account.is_some()),
+            ("--fallback", !self.fallback.is_empty()),
+            ("--model", self.model.is_some()),
+            ("--budget", self.budget.is_some()),
+        ];
+        given.iter().find(|(_, is)| *is).map(|(flag, _)| *flag)
     }
 
     fn chunks(&self, cwd: &Path) -> Result<Vec<String>, CliError> {

@@ -200,6 +200,10 @@ fn what_was_asked(task: &TaskView) -> Fields {
         Some(values::priority_name(task.priority).to_owned()),
     );
     add("command", Some(command(&task.command)));
+    if let Command::Prompt(prompt) = &task.command {
+        add("added", list_of(&prompt.added, |flag| plain(flag)));
+        add("left out", list_of(&prompt.left_out, |flag| plain(flag)));
+    }
     add("directory", Some(plain(&task.cwd.to_string_lossy())));
     add(
         "description",

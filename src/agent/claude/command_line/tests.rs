@@ -15,7 +15,7 @@ fn missing_flags_are_added_and_told() {
         line.added,
         ["-p", "--output-format stream-json", "--verbose"]
     );
-    assert!(line.dropped.is_empty());
+    assert!(line.left_out.is_empty());
     let line = driven("/usr/bin/claude -p --verbose --output-format=stream-json \"a \\\"b\\\"\"");
     assert_eq!(
         (line.program.as_str(), line.prompt.as_deref()),
@@ -24,7 +24,7 @@ fn missing_flags_are_added_and_told() {
     assert!(line.added.is_empty());
     let line = driven("claude --print hi --output-format json");
     assert_eq!(line.added, ["--output-format stream-json", "--verbose"]);
-    assert_eq!(line.dropped, ["--output-format json"]);
+    assert_eq!(line.left_out, ["--output-format json"]);
 }
 
 #[test]
