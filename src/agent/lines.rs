@@ -4,6 +4,8 @@
 //! one. So an object counts only at the start of a line, behind another object, or behind noise that cannot be the torn end
 //! of an object.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 /// Longest line that is read; what is longer is skipped up to its end. Agents put whole files into one event.
@@ -73,7 +75,8 @@ fn give(line: &[u8], each: &mut impl FnMut(&str)) {
 
 /// Calls `each` with every JSON object of a line, in order.
 pub(super) fn objects(line: &str, mut each: impl FnMut(&RawValue)) {
-    let mut rest = line;
+    let line = mended(line);
+    let mut rest = &*line;
     for _ in 0..OBJECTS_PER_LINE_MAX {
         let Some(start) = rest.find('{') else { return };
         let (noise, from) = rest.split_at(start);
@@ -87,6 +90,63 @@ pub(super) fn objects(line: &str, mut each: impl FnMut(&RawValue)) {
         each(object);
         rest = from.get(values.byte_offset()..).unwrap_or_default();
     }
+}
+
+/// An escape such as `\ud83d`.
+const ESCAPE_BYTES: usize = 6;
+/// What stands for a character that is not there, as the digits of an escape.
+const REPLACEMENT: &[u8] = b"fffd";
+
+/// The line with a replacement for each half of a character that an escape names. Agents that cut texts by UTF-16 units
+/// write such halves (`\ud83d` without the other one), and no parser of JSON takes a text that has one: the whole event
+/// would be lost for it.
+fn mended(line: &str) -> Cow<'_, str> {
+    if !line.contains("\\u") {
+        return line.into();
+    }
+    let bytes = line.as_bytes();
+    let mut mended: Option<Vec<u8>> = None;
+    let mut at = 0;
+    let backslash = |from: usize| {
+        let mut rest = bytes.get(from..)?.iter();
+        rest.position(|byte| *byte == b'\\')
+    };
+    while let Some(found) = backslash(at) {
+        at += found;
+        let Some(unit) = escaped(bytes, at) else {
+            // Another escape: what follows the backslash is no beginning of one.
+            at += 2;
+            continue;
+        };
+        let next = at + ESCAPE_BYTES;
+        let is_pair = (0xd800..0xdc00).contains(&unit)
+            && escaped(bytes, next).is_some_and(|low| (0xdc00..0xe000).contains(&low));
+        if is_pair {
+            at = next + ESCAPE_BYTES;
+            continue;
+        }
+        if (0xd800..0xe000).contains(&unit) {
+            let mended = mended.get_or_insert_with(|| bytes.to_vec());
+            mended[next - REPLACEMENT.len()..next].copy_from_slice(REPLACEMENT);
+        }
+        at = next;
+    }
+    match mended {
+        // ASCII digits took the place of ASCII digits: nothing is lost.
+        Some(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
+        None => line.into(),
+    }
+}
+
+/// The UTF-16 unit that the escape at `at` names, if one is there.
+fn escaped(bytes: &[u8], at: usize) -> Option<u16> {
+    let digits = bytes
+        .get(at..at.checked_add(ESCAPE_BYTES)?)?
+        .strip_prefix(b"\\u")?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    // A sign is no digit.
+    let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_hex.then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
 #[cfg(test)]
@@ -156,6 +216,29 @@ mod tests {
             found(r#"{"a":1}, "input":{"type":"result"}}"#),
             [r#"{"a":1}"#]
         );
+    }
+
+    #[test]
+    fn a_half_of_a_character_costs_no_event() {
+        for (line, expected) in [
+            (r#"{"a":"x\ud83d"}"#, r#"{"a":"x\ufffd"}"#),
+            (r#"{"a":"\uDE00x"}"#, r#"{"a":"\ufffdx"}"#),
+            (
+                r#"{"a":"\ud83d\ud83d\ude00"}"#,
+                r#"{"a":"\ufffd\ud83d\ude00"}"#,
+            ),
+            (r#"{"a":"\ud83d\n"}"#, r#"{"a":"\ufffd\n"}"#),
+            // A backslash of the text itself begins no escape.
+            (r#"{"a":"\\ud83d"}"#, r#"{"a":"\\ud83d"}"#),
+            (r#"{"a":"\\\ud83d"}"#, r#"{"a":"\\\ufffd"}"#),
+            (r#"{"a":"\u00e9é"}"#, r#"{"a":"\u00e9é"}"#),
+        ] {
+            assert_eq!(found(line), [expected], "{line}");
+            assert!(serde_json::from_str::<serde_json::Value>(expected).is_ok());
+        }
+        for torn in [r"\u", r"\ud8", r"\", r"\u+fff", r"x\ud83d\", r"\uéé"] {
+            let _ = mended(torn);
+        }
     }
 
     #[test]

@@ -1,10 +1,17 @@
-//! Amounts of money as agents write them.
+//! Amounts of money and of tokens as agents write them.
 
 use serde_json::value::RawValue;
 
 const MICRO_PER_USD: f64 = 1e6;
 /// What would cost more than this is no cost but nonsense: ten million dollars.
 const COST_MAX_USD: f64 = 1e7;
+/// No run uses more tokens of a kind: more is nonsense, and would not fit where counts are added up.
+const TOKENS_MAX: u64 = 1_000_000_000_000;
+
+/// A number of tokens, as much of it as can be.
+pub(super) fn tokens(count: u64) -> u64 {
+    count.min(TOKENS_MAX)
+}
 
 /// US dollars, as a JSON number, in millionths.
 pub(super) fn micro_usd(raw: &RawValue) -> Option<u64> {

@@ -240,11 +240,12 @@ fn tokens(message: &MessageKeys<'_>) -> Option<Tokens> {
     let written = message
         .content
         .map_or(0, |content| content.get().len() as u64 / BYTES_PER_TOKEN);
+    let count = |said: Option<u64>| said.map_or(0, crate::agent::money::tokens);
     Some(Tokens {
-        input: usage.input_tokens.unwrap_or(0),
-        output: usage.output_tokens.unwrap_or(0).max(written),
-        cache_read: usage.cache_read_input_tokens.unwrap_or(0),
-        cache_write: usage.cache_creation_input_tokens.unwrap_or(0),
+        input: count(usage.input_tokens),
+        output: count(usage.output_tokens).max(written),
+        cache_read: count(usage.cache_read_input_tokens),
+        cache_write: count(usage.cache_creation_input_tokens),
     })
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::agent::money::micro_usd;
+use crate::agent::money::{self, micro_usd};
 use crate::agent::text;
 use crate::task::{Report, Tokens};
 
@@ -90,6 +90,8 @@ pub(super) struct Spent {
     results: u32,
     /// Cost of the increments so far; `None` once one is unknown.
     increments: Option<u64>,
+    /// The largest total so far.
+    total: u64,
     tokens: BTreeMap<String, Tokens>,
 }
 
@@ -131,8 +133,13 @@ impl Spent {
         }
         self.increments = None;
         if !resumed || report.version.as_deref().is_some_and(counts_per_process) {
-            report.cost_micro_usd = result.total_micro_usd;
-            report.tokens = result.total.clone().unwrap_or_default().tokens;
+            // A total only grows: one that is smaller than one before would hide what was spent.
+            let total = result.total_micro_usd.map(|total| total.max(self.total));
+            self.total = total.unwrap_or(self.total);
+            report.cost_micro_usd = total;
+            if let Some(total) = &result.total {
+                report.tokens.clone_from(&total.tokens);
+            }
         } else {
             report.cost_micro_usd = None;
         }
@@ -153,7 +160,7 @@ fn counts_per_process(version: &str) -> bool {
 
 fn count(raw: Option<&RawValue>) -> u64 {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
-        .unwrap_or(0)
+        .map_or(0, money::tokens)
 }
 
 fn sum(left: Option<u64>, right: Option<u64>) -> Option<u64> {
@@ -184,6 +191,26 @@ mod tests {
         ] {
             assert_eq!(counts_per_process(version), expected, "{version}");
         }
+    }
+
+    #[test]
+    fn totals_only_grow_and_nonsense_stays_within_bounds() {
+        let mut spent = Spent::default();
+        let mut report = Report::default();
+        for (total, expected) in [(5, Some(5)), (3, Some(5)), (7, Some(7))] {
+            let result = super::super::event::ResultEvent {
+                total_micro_usd: Some(total),
+                ..Default::default()
+            };
+            spent.take(&result, false, &mut report);
+            assert_eq!(report.cost_micro_usd, expected);
+        }
+        let text = format!(
+            r#"{{"a":{{"costUSD":1,"inputTokens":{0},"outputTokens":{0}}}}}"#,
+            u64::MAX
+        );
+        let huge: ModelUsage = serde_json::from_str(&text).unwrap();
+        assert!(huge.tokens["a"].sum() < u64::MAX / 1_000);
     }
 
     #[test]

@@ -155,7 +155,9 @@ impl Facts {
             let before = self.report.cost_micro_usd.unwrap_or(0);
             self.report.cost_micro_usd = match cost {
                 Some(cost) if event.add => before.checked_add(cost),
-                Some(_) | None => cost,
+                // A total only grows: a smaller one would hide what was spent.
+                Some(cost) => Some(cost.max(before)),
+                None => None,
             };
         }
         let Some(pointers) = &event.tokens else {
@@ -219,7 +221,7 @@ fn text_at(pointer: &Pointer, object: &RawValue) -> Option<String> {
 }
 
 fn counts(pointers: &compiled::Tokens, object: &RawValue) -> Tokens {
-    let count = |pointer: &Option<Pointer>| get::<u64>(pointer.as_ref(), object).unwrap_or(0);
+    let count = |pointer: &Option<Pointer>| get(pointer.as_ref(), object).map_or(0, money::tokens);
     let cache_read = count(&pointers.cache_read);
     let input = count(&pointers.input);
     Tokens {

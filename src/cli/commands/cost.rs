@@ -103,7 +103,8 @@ fn show(costs: &[CostView], context: &Context) -> Result<(), CliError> {
 
 fn row(cost: &CostView) -> Vec<String> {
     let tokens = &cost.tokens;
-    let read = tokens.input + tokens.cache_read + tokens.cache_write;
+    let kinds = [tokens.input, tokens.cache_read, tokens.cache_write];
+    let read = kinds.into_iter().fold(0, u64::saturating_add);
     vec![
         if cost.group.is_empty() {
             "-".to_owned()
