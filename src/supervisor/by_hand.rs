@@ -9,12 +9,11 @@ use crate::task::{SecretRef, Task};
 
 /// Where Claude Code finds login and sessions.
 const CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
-/// Variables of the task that decide where an agent finds its login, its sessions and its server.
-const OF_THE_TASK: [&str; 6] = [
+/// Variables of the task that decide where an agent finds its login, its sessions and its server, beside the one that names
+/// its configuration directory.
+const OF_THE_TASK: [&str; 4] = [
     "HOME",
-    CONFIG_DIR,
     "ANTHROPIC_BASE_URL",
-    "CODEX_HOME",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
 ];
@@ -33,10 +32,11 @@ pub fn by_hand(settings: &Settings, task: &Task, account: &AccountSpec) -> Resul
         .and_then(|state| state.session.as_deref())
         .unwrap_or(SOME_SESSION);
     let model = prompt.model.as_deref();
-    let (program, argv) = match agent(settings, &prompt.agent)? {
+    let (program, argv, directory) = match agent(settings, &prompt.agent)? {
         Agent::Claude => {
             let argv = attach_argv(session, model).map_err(|error| error.to_string())?;
-            (settings.claude_cli_command.clone(), argv)
+            let program = settings.claude_cli_command.clone();
+            (program, argv, Some(CONFIG_DIR.to_owned()))
         }
         Agent::Described(rules) => {
             let argv = rules
@@ -48,7 +48,7 @@ pub fn by_hand(settings: &Settings, task: &Task, account: &AccountSpec) -> Resul
                         rules.name
                     )
                 })?;
-            (rules.program, argv)
+            (rules.program, argv, rules.config_dir)
         }
     };
     let program = prompt.program.as_ref().unwrap_or(&program);
@@ -56,11 +56,10 @@ pub fn by_hand(settings: &Settings, task: &Task, account: &AccountSpec) -> Resul
     let found = find(program, path)
         .map_err(|why| format!("the program of {} ({program}) {why}", prompt.agent))?;
     let mut env = task.spec.env.clone();
-    env.retain(|name, _| OF_THE_TASK.contains(&name.as_str()));
+    env.retain(|name, _| OF_THE_TASK.contains(&name.as_str()) || directory.as_ref() == Some(name));
     env.extend(account.env.clone());
-    if let Some(directory) = &account.config_dir {
-        let directory = directory.to_string_lossy().into_owned();
-        env.insert(CONFIG_DIR.to_owned(), directory);
+    if let (Some(variable), Some(path)) = (directory, &account.config_dir) {
+        env.insert(variable, path.to_string_lossy().into_owned());
     }
     let mut by_hand = ByHand {
         cwd: task.spec.cwd.clone(),
@@ -84,5 +83,80 @@ pub fn by_hand(settings: &Settings, task: &Task, account: &AccountSpec) -> Resul
             )),
         }
     }
+    let is_settable = |name: &str| {
+        !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    // Such a name would be read as something else: as a command, say.
+    by_hand.env.retain(|name, _| is_settable(name));
+    by_hand.files.retain(|name, _| is_settable(name));
     Ok(by_hand)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::task::{AgentState, Command, Event, Lifecycle, Prompt, TaskId, TaskSpec, Timestamp};
+
+    fn task_of(agent: &str) -> Task {
+        let mut prompt = Prompt::of("hi".to_owned(), agent.to_owned(), "work".to_owned());
+        prompt.program = Some("/bin/true".to_owned());
+        let mut life = Lifecycle::birth(&Event::Submitted { not_before: None }).unwrap();
+        life.agent = Some(AgentState {
+            session: Some(SOME_SESSION.to_owned()),
+            ..AgentState::default()
+        });
+        Task {
+            id: TaskId::from_random(7),
+            seq: 1,
+            uid: 0,
+            created_at: Timestamp::from_ms(0),
+            spec: TaskSpec::of("n", Command::Prompt(Box::new(prompt)), "/tmp".into()),
+            life,
+            slot: None,
+        }
+    }
+
+    #[test]
+    fn the_line_leads_to_the_directory_that_the_agent_itself_would_use() {
+        let account = AccountSpec {
+            config_dir: Some("/srv/work".into()),
+            ..AccountSpec::default()
+        };
+        for (agent, variable) in [
+            ("claude", "CLAUDE_CONFIG_DIR"),
+            ("codex", "CODEX_HOME"),
+            ("qwen", "QWEN_HOME"),
+        ] {
+            let by_hand = by_hand(&Settings::default(), &task_of(agent), &account).unwrap();
+            let expected = BTreeMap::from([(variable.to_owned(), "/srv/work".to_owned())]);
+            assert_eq!(by_hand.env, expected, "{agent}");
+            // Without an account's directory it is the task's own.
+            let mut task = task_of(agent);
+            task.spec.env = BTreeMap::from([
+                (variable.to_owned(), "/home/own".to_owned()),
+                ("OTHER".to_owned(), "x".to_owned()),
+            ]);
+            let own = super::by_hand(&Settings::default(), &task, &AccountSpec::default());
+            let expected = BTreeMap::from([(variable.to_owned(), "/home/own".to_owned())]);
+            assert_eq!(own.unwrap().env, expected, "{agent}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_a_shell_would_run_is_left_out() {
+        let mut task = task_of("claude");
+        for name in ["$(touch /tmp/x)", "A B", "1A", "GOOD_1"] {
+            let from = SecretRef::File("/run/x".into());
+            task.spec.secrets.insert(name.to_owned(), from);
+        }
+        let by_hand = by_hand(&Settings::default(), &task, &AccountSpec::default()).unwrap();
+        let line = by_hand.line();
+        assert!(
+            line.starts_with("cd /tmp && GOOD_1=\"$(cat /run/x)\" /bin/true --resume "),
+            "{line}"
+        );
+    }
 }
