@@ -15,8 +15,9 @@ const MICRO_PER_USD: u64 = 1_000_000;
 /// The flags that make the output a stream of events; each group is one wish.
 pub(super) const STREAM: [&[&str]; 2] = [&["--output-format", "stream-json"], &["--verbose"]];
 
-/// Options that are ours to give, since sessions and streams are kept by us.
-const OWNED: [&str; 16] = [
+/// Options that are ours to give, since sessions, streams, models and budgets are kept by us: the last one given counts, so one
+/// among the further arguments would take the place of ours.
+const OWNED: [&str; 18] = [
     "--",
     "-p",
     "--print",
@@ -29,6 +30,8 @@ const OWNED: [&str; 16] = [
     "-c",
     "--fork-session",
     "--no-session-persistence",
+    "--model",
+    "--max-budget-usd",
     "--bg",
     "--background",
     "--cloud",
@@ -311,6 +314,9 @@ fn check(session: &str, options: &Options) -> Result<(), ArgvError> {
     for argument in &options.extra_args {
         no_nul("a further argument", argument)?;
         let flag = argument.split('=').next().unwrap_or(argument);
+        // `-rSESSION`: a short option may have its value in the same word, or another one behind it.
+        let short = argument.get(..2).filter(|_| !argument.starts_with("--"));
+        let flag = short.unwrap_or(flag);
         if OWNED.contains(&flag) {
             return Err(ArgvError::Owned {
                 flag: flag.to_owned(),

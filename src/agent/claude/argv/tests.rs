@@ -64,6 +64,18 @@ fn what_would_be_misread_is_refused() {
         (with(|o| o.max_turns = Some(0)), "turns is 0"),
         (with(|o| o.max_budget_micro_usd = Some(0)), "budget is 0"),
         (
+            with(|o| o.extra_args = vec!["-rx".to_owned()]),
+            "auto-claude itself",
+        ),
+        (
+            with(|o| o.extra_args = vec!["--max-budget-usd=1000".to_owned()]),
+            "auto-claude itself",
+        ),
+        (
+            with(|o| o.extra_args = vec!["--model".to_owned(), "opus".to_owned()]),
+            "auto-claude itself",
+        ),
+        (
             with(|o| o.extra_args = vec!["--resume=x".to_owned()]),
             "\"--resume\"",
         ),
