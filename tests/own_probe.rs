@@ -12,7 +12,8 @@ mod common;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use common::{World, marked};
+use auto_claude::task::Timestamp;
+use common::{World, marked, signal};
 use serde_json::json;
 
 const DESCRIPTION: &str = r#"
@@ -26,6 +27,7 @@ means = "success"
 when = { "/type" = "error" }
 means = "error"
 text = "/message"
+cost_usd = "/cost"
 [[errors]]
 pattern = "limit"
 means = "five_hour"
@@ -36,14 +38,14 @@ until = 'in (?<seconds>\d+) s'
 const SCRIPT: &str = r#"#!/bin/sh
 echo "$2" >> DIR/runs
 if [ -e DIR/limit ]; then
-    echo '{"type":"error","message":"limit, again in 3 s"}'
+    echo '{"type":"error","message":"limit, again in 3 s","cost":0.05}'
     exit 1
 fi
 sleep 0.3
 echo '{"type":"done"}'
 "#;
 
-fn world(dir: &Path) -> World {
+fn world(dir: &Path, settings: &str) -> World {
     let program = dir.join("agent.sh");
     std::fs::write(&program, SCRIPT.replace("DIR", dir.to_str().unwrap())).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -51,7 +53,7 @@ fn world(dir: &Path) -> World {
     let text = DESCRIPTION.replace("PROGRAM", program.to_str().unwrap());
     std::fs::write(&file, text).unwrap();
     World::new(&format!(
-        "agent_files = [{file:?}]\nprobe_prompt = \"probe\"\n"
+        "agent_files = [{file:?}]\nprobe_prompt = \"probe\"\n{settings}"
     ))
 }
 
@@ -82,7 +84,7 @@ fn a_daemon_may_die_at_every_step_of_its_own_probe() {
     for point in points {
         let kept = tempfile::tempdir().unwrap();
         let dir = kept.path();
-        let mut world = world(dir);
+        let mut world = world(dir, "");
         world.start();
         std::fs::write(dir.join("limit"), "").unwrap();
         let id = ask(&world, dir, "limited");
@@ -120,4 +122,42 @@ fn a_daemon_may_die_at_every_step_of_its_own_probe() {
         let status = world.ask("GET", "/status", None);
         assert_eq!(status["attention"], json!([]), "at {point}: {status}");
     }
+}
+
+/// How many probes were sent.
+fn probes(dir: &Path) -> usize {
+    let runs = std::fs::read_to_string(dir.join("runs")).unwrap();
+    runs.lines().filter(|line| *line == "probe").count()
+}
+
+#[test]
+fn a_budget_that_is_used_up_pays_for_no_probe() {
+    let kept = tempfile::tempdir().unwrap();
+    let dir = kept.path();
+    let mut world = world(dir, "budget_day = \"$0.04\"\n");
+    world.start();
+    std::fs::write(dir.join("limit"), "").unwrap();
+    let id = ask(&world, dir, "limited");
+    world.wait_state(&id, "waiting_unban");
+    std::fs::remove_file(dir.join("limit")).unwrap();
+    world.act("cancel", &[&id]);
+    world.wait_for("the time of the hold has come", |world| {
+        let accounts = world.ask("GET", "/accounts", None);
+        let until: Timestamp = accounts[0]["holds"][0]["until"].as_str()?.parse().ok()?;
+        (until < auto_claude::supervisor::clock::now()).then_some(())
+    });
+    // Each of these is a transaction that gives free slots, and looks for probes.
+    for _ in 0..3 {
+        world.ask("POST", "/system/resume", None);
+    }
+    assert_eq!(probes(dir), 0, "{}", world.story());
+    let config = world.dir().join("config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("$0.04", "$10")).unwrap();
+    signal(world.daemon_pid(), "HUP");
+    world.wait_for("the account is open", |world| {
+        let accounts = world.ask("GET", "/accounts", None);
+        (accounts[0]["holds"] == json!([])).then_some(())
+    });
+    assert_eq!(probes(dir), 1);
 }

@@ -7,8 +7,6 @@ use crate::store::{Ledger, StoreError};
 use crate::task::{Prompt, Task, Timestamp};
 
 const DAY_MS: i64 = 86_400_000;
-/// Lanes of directories begin so: at most one task of such a lane runs at a time.
-const LANE_OF_DIRECTORY: &str = "dir:";
 
 /// A budget and since when it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,6 +163,24 @@ pub fn line(ledger: Ledger<'_>, of: Limited, sharers: u32) -> Result<Line, Store
     })
 }
 
+/// Where the budgets stand that concern a probe of the daemon's own.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub fn lines_of_probe(
+    settings: &Settings,
+    ledger: Ledger<'_>,
+    (agent, account): (&str, &str),
+    now: Timestamp,
+) -> Result<Vec<Line>, StoreError> {
+    let shared = [
+        of_account(settings, agent, account, now),
+        of_day(settings, now),
+    ];
+    let limited = shared.into_iter().filter(|of| !of.limit.is_none());
+    limited.map(|of| line(ledger, of, 1)).collect()
+}
+
 /// Where the budgets of a task stand, when `slots` are free for others of its kind.
 ///
 /// # Errors
@@ -180,7 +196,7 @@ pub fn lines_of(
         .spec
         .exclusive
         .as_deref()
-        .is_some_and(|lane| lane.starts_with(LANE_OF_DIRECTORY));
+        .is_some_and(|lane| lane.starts_with(Prompt::LANE_OF_DIRECTORY));
     of_task(settings, task, now)
         .into_iter()
         .map(|of| {

@@ -125,6 +125,8 @@ impl Prompt {
 
     /// The agent of a prompt that names none.
     pub const DEFAULT_AGENT: &'static str = "claude";
+    /// Exclusive keys of directories begin so: at most one task of an agent works in one at a time.
+    pub const LANE_OF_DIRECTORY: &'static str = "dir:";
     /// The account of a prompt that names none: the agent's own login.
     pub const DEFAULT_ACCOUNT: &'static str = "default";
     /// What stands for the chunk in a template.

@@ -1,7 +1,7 @@
 //! Tasks of agents: how an attempt of one begins, and what is noted of its run.
 
 use super::accounts::Ended;
-use super::budgets::Settled;
+use super::settle::Settled;
 use super::{Handler, Step, StepError};
 use crate::budget::Budget;
 use crate::holds::Run;
@@ -123,8 +123,6 @@ fn ledger_row(
     let model = report
         .and_then(|report| report.model.clone())
         .or_else(|| prompt.model.clone());
-    let started_at = closed.started_at.or(task.life.started_at);
-    let run_ms = started_at.map_or(0, |started_at| closed.ended_at.ms_since(started_at));
     LedgerRow {
         attempt: closed.attempt.clone(),
         at: step.moment.now,
@@ -136,7 +134,7 @@ fn ledger_row(
         micro_usd: report.and_then(|report| report.cost_micro_usd),
         estimated: report.is_some_and(|report| report.cost_estimated),
         tokens: report.map(LedgerRow::tokens_of).unwrap_or_default(),
-        run_ms: u64::try_from(run_ms).unwrap_or(0),
+        run_ms: note.settled.run_ms,
         task_type: task.spec.task_type,
         chunks: u32::try_from(prompt.chunks.len())
             .unwrap_or(u32::MAX)

@@ -1,8 +1,8 @@
 //! What the carriers saw of attempts: the outcome is recorded as it truly was, the task follows.
 
 use super::agents::RunNote;
-use super::budgets::Settled;
 use super::claim::LAUNCH_WAIT_MS;
+use super::settle::Settled;
 use super::{Handler, MS_PER_SECOND, Step, StepError};
 use crate::supervisor::event::{Attention, Closed, Effect};
 use crate::task::agent::{FAILED_RESUMES_MAX, SERVER_FAILURES_MAX};

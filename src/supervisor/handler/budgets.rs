@@ -1,5 +1,5 @@
-//! Budgets: what a claim reserves, what the end of a run is charged, when a task is paused for money, and what a person is
-//! told of it.
+//! Budgets: what a claim reserves, when a task is paused for money, and what a person is told of it. What the end of a run is
+//! charged is [`super::settle`]'s matter.
 //!
 //! What is used and reserved are rows, written with the claim and with the outcome; how much an attempt may use is the room
 //! `budget`'s decision. Invariants:
@@ -9,14 +9,13 @@
 use std::collections::BTreeMap;
 
 use super::{Handler, Step, StepError, act};
-use crate::budget::{Alarm, Amounts, Budget, Change, Level, Room, Scope, Standing, after, share};
+use crate::budget::{Alarm, Budget, Change, Level, Room, Scope, Standing, share};
 use crate::store::{LedgerRow, Reservation, StoreError};
 use crate::supervisor::budgets::{self, Line};
 use crate::supervisor::command::{ActEffect, Refusal, RefusalCode};
-use crate::supervisor::event::{Attention, Closed, Effect};
+use crate::supervisor::event::{Attention, Effect};
 use crate::task::{
-    Actor, AttemptId, Event, IntentKind, OutcomeKind, PauseReason, Prompt, Report, State, Task,
-    TaskId, Timestamp,
+    Actor, AttemptId, Event, IntentKind, PauseReason, Report, State, Task, TaskId, Timestamp,
 };
 
 /// What a person is told of when a budget is nearly or wholly used up.
@@ -30,7 +29,6 @@ const RATE_LOOK_MS: i64 = 60_000;
 /// A person is told of so many budgets by name.
 const NAMED_MAX: usize = 10;
 const MICRO_PER_USD: f64 = 1e6;
-const MS_PER_SECOND: u64 = 1_000;
 
 /// What a person was told of budgets.
 #[derive(Debug, Clone)]
@@ -100,7 +98,8 @@ impl Budgets {
         named.join("; ")
     }
 
-    fn note(&mut self, line: &Line) {
+    /// Notes where a budget stands.
+    pub(super) fn note(&mut self, line: &Line) {
         let scope = line.of.scope.clone();
         match line.standing.level() {
             Level::Open => drop(self.near.remove(&scope)),
@@ -109,18 +108,6 @@ impl Budgets {
             }
         }
     }
-}
-
-/// The end of an attempt, as its budgets see it.
-#[derive(Debug, Default)]
-pub(super) struct Settled {
-    /// It did not end as its budget makes it appear: we ended it, and this was its end. That a server has answered is not
-    /// told by such an end.
-    pub(super) ended_by_us: Option<OutcomeKind>,
-    /// It was cut at its share, and its budgets have more.
-    pub(super) has_more: bool,
-    /// What it was allowed to cost.
-    pub(super) allowed_micro_usd: Option<u64>,
 }
 
 impl Handler {
@@ -153,6 +140,21 @@ impl Handler {
         }
     }
 
+    /// Whether the budgets have room for a probe of the daemon's own on this account. When they have none, it is looked at
+    /// again on the next day, and when something has ended.
+    pub(super) fn has_room_for_probe(
+        &mut self,
+        step: &Step<'_>,
+        account: (&str, &str),
+    ) -> Result<bool, StepError> {
+        let (now, ledger) = (step.moment.now, step.tx.ledger());
+        let lines = budgets::lines_of_probe(&self.settings, ledger, account, now)?;
+        let standings: Vec<Standing> = lines.iter().map(|line| line.standing).collect();
+        let has_room = matches!(share(&standings), Room::Share(_));
+        self.budgets.waits_for_tomorrow |= !has_room;
+        Ok(has_room)
+    }
+
     /// Notes what an attempt may use up, in the transaction of its claim.
     pub(super) fn reserve(
         step: &Step<'_>,
@@ -172,57 +174,6 @@ impl Handler {
             share,
         })?;
         Ok(())
-    }
-
-    /// An attempt has ended: its reservation is released, and what it has used is counted. Returns its end as its budget
-    /// makes it appear: a cost that can be reckoned is, and a time-out that was its share's is the budget's.
-    pub(super) fn settle(
-        &mut self,
-        step: &Step<'_>,
-        task: &Task,
-        closed: Closed,
-    ) -> Result<(Closed, Settled), StepError> {
-        let Some(prompt) = task.prompt_there() else {
-            return Ok((closed, Settled::default()));
-        };
-        let share = step.tx.release(&closed.attempt)?;
-        let mut closed = priced(step, &prompt, closed)?;
-        self.budgets.has_spent();
-        let mut settled = Settled {
-            ended_by_us: None,
-            has_more: false,
-            allowed_micro_usd: share.and_then(|share| share.micro_usd),
-        };
-        let now = step.moment.now;
-        let mut lines = budgets::lines_of(&self.settings, step.tx.ledger(), task, 1, now)?;
-        let share = share.unwrap_or(Budget::NONE);
-        let mut spent = spent(task, &closed, share);
-        let is_cut_by_time = self.is_cut_by_time(task, &closed, share);
-        if is_cut_by_time {
-            spent.run_ms = spent.run_ms.max(share.run_ms.unwrap_or(0));
-        }
-        if is_cut_by_time || is_cut_for_tokens(task, &closed) {
-            settled.ended_by_us = Some(closed.outcome.kind);
-            closed.outcome.kind = OutcomeKind::MaxBudget;
-        }
-        if !closed.outcome.kind.may_have_run() {
-            return Ok((closed, settled));
-        }
-        if closed.outcome.kind == OutcomeKind::MaxBudget && !share.is_none() {
-            let standings: Vec<Standing> = lines.iter().map(|line| line.standing).collect();
-            settled.has_more = after(&standings, share, spent).is_none();
-        }
-        for line in &mut lines {
-            line.standing.used = line.standing.used.plus(spent);
-            self.budgets.note(line);
-        }
-        let used_up = lines
-            .iter()
-            .find(|line| line.standing.level() == Level::UsedUp);
-        if let Some(line) = used_up.filter(|_| closed.outcome.kind == OutcomeKind::MaxBudget) {
-            closed.outcome = closed.outcome.clone().with_detail(line.words());
-        }
-        Ok((closed, settled))
     }
 
     /// A running agent has used so many tokens: beyond its share it gets another one, or is stopped.
@@ -257,19 +208,6 @@ impl Handler {
             act::wish(step, task.clone(), IntentKind::Budget, None, Actor::Daemon)?;
         }
         Ok(())
-    }
-
-    /// Whether the time was over that its budget had left, and not the task's time limit.
-    fn is_cut_by_time(&self, task: &Task, closed: &Closed, share: Budget) -> bool {
-        let own_seconds = task
-            .spec
-            .timeout_seconds
-            .unwrap_or(self.settings.task_timeout_seconds);
-        let own_ms = own_seconds.saturating_mul(MS_PER_SECOND);
-        closed.outcome.kind == OutcomeKind::TimedOut
-            && share
-                .run_ms
-                .is_some_and(|most| own_ms == 0 || most < own_ms)
     }
 
     /// A person wants a task to go on that is paused for money: it may when its budgets have room again.
@@ -407,55 +345,6 @@ impl Handler {
             || self.budgets.near.keys().any(Scope::is_daily);
         alarm.into_iter().chain(waits.then_some(tomorrow)).min()
     }
-}
-
-/// Whether it was stopped because its budget of tokens was used up, and did not come to its end before.
-fn is_cut_for_tokens(task: &Task, closed: &Closed) -> bool {
-    let wished = task.life.intent.as_ref().map(|intent| intent.kind);
-    let by_us = matches!(
-        closed.outcome.kind,
-        OutcomeKind::NoResult | OutcomeKind::Signaled | OutcomeKind::Exited
-    );
-    wished == Some(IntentKind::Budget) && by_us && closed.outcome.stop_sent
-}
-
-/// What the run has used up; of unknown cost it counts with what it was allowed.
-fn spent(task: &Task, closed: &Closed, share: Budget) -> Amounts {
-    let report = closed.report.as_deref();
-    let known = report.and_then(|report| report.cost_micro_usd);
-    let started_at = closed.started_at.or(task.life.started_at);
-    let run_ms = started_at.map_or(0, |started_at| closed.ended_at.ms_since(started_at));
-    Amounts {
-        micro_usd: known.or(share.micro_usd).unwrap_or(0),
-        tokens: report.map_or(0, |report| LedgerRow::tokens_of(report).sum()),
-        run_ms: u64::try_from(run_ms).unwrap_or(0),
-    }
-}
-
-/// The end with a cost that the agent did not tell, where it can be known: a session that does not exist has cost nothing,
-/// and a run whose tokens were seen has cost what others of its model have for theirs.
-fn priced(step: &Step<'_>, prompt: &Prompt, mut closed: Closed) -> Result<Closed, StoreError> {
-    let kind = closed.outcome.kind;
-    let Some(report) = closed.report.as_deref_mut() else {
-        return Ok(closed);
-    };
-    if report.cost_micro_usd.is_some() || !kind.may_have_run() {
-        return Ok(closed);
-    }
-    if kind == OutcomeKind::UnknownSession {
-        report.cost_micro_usd = Some(0);
-        return Ok(closed);
-    }
-    let tokens = LedgerRow::tokens_of(report);
-    let model = report.model.clone().or_else(|| prompt.model.clone());
-    if tokens.sum() > 0
-        && let Some(model) = model
-    {
-        let rate = step.tx.ledger().rate(&prompt.agent, &model)?;
-        report.cost_micro_usd = rate.cost_of(&tokens);
-        report.cost_estimated = report.cost_micro_usd.is_some();
-    }
-    Ok(closed)
 }
 
 #[expect(

@@ -20,6 +20,7 @@ mod budgets;
 mod claim;
 mod fallback;
 mod notices;
+mod settle;
 mod submit;
 mod system;
 

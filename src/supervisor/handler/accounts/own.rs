@@ -54,6 +54,9 @@ impl Handler {
         probe: Option<OwnProbe>,
     ) -> Result<(), StepError> {
         let now = step.moment.now;
+        if !self.has_room_for_probe(step, (&key.0, &key.1))? {
+            return Ok(());
+        }
         let like = match &probe {
             Some(probe) => step.tx.task(&probe.like.task)?,
             None => None,
