@@ -69,8 +69,6 @@ fn wait_noted(world: &World, facts: &BTreeMap<String, String>) {
             .any(|line| line.contains("a notice was taken") && line.contains(id))
             .then_some(())
     });
-    // The line is written with the decision; whoever is answered later is answered after its commit.
-    world.act("cancel", &[facts["AUTO_CLAUDE_TASK_ID"].as_str()]);
 }
 
 fn attention(world: &World) -> String {

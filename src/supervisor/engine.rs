@@ -370,7 +370,7 @@ impl Engine {
             match effect {
                 // Nobody watching is fine.
                 Effect::Changed(change) => drop(self.changes.send(change)),
-                Effect::Log(transition) => transition.log(),
+                Effect::Log(line) => line.log(),
                 Effect::Launch(_)
                 | Effect::Stop { .. }
                 | Effect::Forget(_)

@@ -3,6 +3,7 @@
 use super::account::AccountSpec;
 use super::command::{Command, Refusal, Reply, ReplyTo};
 use super::notice::{Notice, Told};
+use super::transition::Transition;
 use crate::budget::Budget;
 use crate::config::Settings;
 use crate::store::SetAside;
@@ -107,14 +108,33 @@ pub enum Effect {
     RemoveFiles(Vec<TaskId>),
     /// A task changed.
     Changed(super::command::Change),
-    /// The same change, for the log.
-    Log(Box<super::transition::Transition>),
+    /// What was committed, for the log.
+    Log(Box<LogLine>),
     /// A notice is to be told, at its time.
     Tell(Box<Tell>),
     /// Something a person should look at.
     Attention(Attention),
     /// A condition a person was told of is over.
     AttentionOver(&'static str),
+}
+
+/// A line of the log. Written after the commit of what it tells, for what was rolled back has not happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LogLine {
+    /// A task changed.
+    Task(Transition),
+    /// A notice was told, or not, for the so manieth time.
+    Notice(Told, u32),
+}
+
+impl LogLine {
+    /// Writes it.
+    pub fn log(&self) {
+        match self {
+            Self::Task(transition) => transition.log(),
+            Self::Notice(told, tries) => told.log(*tries),
+        }
+    }
 }
 
 /// A claimed attempt that is to be started.

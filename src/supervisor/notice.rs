@@ -48,6 +48,17 @@ pub struct Told {
     pub failed: Option<String>,
 }
 
+impl Told {
+    /// Writes it into the log; `tries` is how often it was tried.
+    pub fn log(&self, tries: u32) {
+        let notice = self.id.as_str();
+        match &self.failed {
+            None => tracing::info!(notice, tries, "a notice was taken"),
+            Some(why) => tracing::warn!(notice, tries, why, "a notice was not taken"),
+        }
+    }
+}
+
 /// The tasks of one submission that are told of together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -70,6 +81,8 @@ pub struct Batch {
     pub last: Option<TaskId>,
     /// Who takes the notice; `None` = more tasks may come.
     pub sink: Option<Sink>,
+    /// The number of its first task. What is older belongs to a former batch of the same name, which was told of.
+    pub first: Option<i64>,
 }
 
 impl Batch {
@@ -162,7 +175,8 @@ impl Notice {
         sink: Sink,
         now: Timestamp,
     ) -> Self {
-        let id = format!("batch.{uid}.{name}");
+        // The name may be that of a former batch, whose notice is another one.
+        let id = format!("batch.{uid}.{name}.{}", now.as_ms());
         let facts = [
             ("NOTICE", "batch".to_owned()),
             ("BATCH_ID", name.to_owned()),

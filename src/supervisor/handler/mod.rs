@@ -37,7 +37,7 @@ use jiff::tz::TimeZone;
 
 use super::clock::Moment;
 use super::command::{Change, Command, Refusal, RefusalCode, Reply};
-use super::event::{AttemptReport, Attention, Effect, SupervisorEvent};
+use super::event::{AttemptReport, Attention, Effect, LogLine, SupervisorEvent};
 use super::transition::Transition;
 use crate::config::Settings;
 use crate::schedule::{Intensity, QuietHours};
@@ -147,7 +147,9 @@ impl Step<'_> {
     /// Tells watchers and the log what `event` made of the task.
     fn changed(&mut self, task: &Task, event: &Event) {
         self.effects
-            .push(Effect::Log(Box::new(Transition::new(task, event))));
+            .push(Effect::Log(Box::new(LogLine::Task(Transition::new(
+                task, event,
+            )))));
         self.effects.push(Effect::Changed(Change {
             id: task.id.clone(),
             seq: task.seq,

@@ -1,8 +1,9 @@
 //! Notices: written with the change that they tell of, told after its commit, forgotten once somebody has taken them.
 
 use super::{Handler, Step, StepError};
+use crate::store::StoreError;
 use crate::supervisor::command::{Refusal, RefusalCode, Reply};
-use crate::supervisor::event::{Attention, Effect, Tell};
+use crate::supervisor::event::{Attention, Effect, LogLine, Tell};
 use crate::supervisor::notice::{Batch, Notice, Sink, Told};
 use crate::task::{News, Task, news};
 
@@ -23,6 +24,7 @@ impl Step<'_> {
             let text = format!("batch: {name} is complete already; take another name");
             return Err(Refusal::new(RefusalCode::BadRequest, text).into());
         }
+        batch.first.get_or_insert(task.seq);
         batch.tasks = batch.tasks.saturating_add(1);
         batch.open = batch.open.saturating_add(1);
         self.keep_batch(task.uid, name, &batch)
@@ -44,6 +46,9 @@ impl Step<'_> {
         let Some(mut batch) = self.batch(after.uid, name)? else {
             return Ok(());
         };
+        if batch.first.is_some_and(|first| after.seq < first) {
+            return Ok(());
+        }
         if is.is_final() {
             batch.count(after, is, false);
         } else {
@@ -59,7 +64,17 @@ impl Step<'_> {
         };
         let sink = Sink::Command(command);
         let notice = Notice::of_task(task, news, sink, self.moment.now);
-        self.tell(notice, Some(task.clone()))
+        self.tell_anew(notice, Some(task.clone()))
+    }
+
+    /// Has a new notice told, under a name that no other has which still waits: one transaction may bring two of one task.
+    fn tell_anew(&mut self, mut notice: Notice, task: Option<Task>) -> Result<(), StepError> {
+        let (name, mut number) = (notice.id.clone(), 1_u32);
+        while self.tx.notice(&notice.id)?.is_some() {
+            number = number.saturating_add(1);
+            notice.id = format!("{name}.{number}");
+        }
+        self.tell(notice, task)
     }
 
     /// Keeps a notice, and has it told after the commit.
@@ -86,7 +101,7 @@ impl Step<'_> {
         let notice = Notice::of_batch(name, uid, batch, last.clone(), sink.clone(), now);
         self.tx.set_batch(uid, name, None)?;
         let task = self.tx.task(&notice.task)?;
-        self.tell(notice, task)
+        self.tell_anew(notice, task)
     }
 }
 
@@ -114,15 +129,15 @@ impl Handler {
         let Some(mut notice) = notice else {
             return Ok(());
         };
+        notice.tries = notice.tries.saturating_add(1);
+        let (id, tries) = (notice.id.as_str(), notice.tries);
+        step.effects
+            .push(Effect::Log(Box::new(LogLine::Notice(told.clone(), tries))));
         let Some(why) = &told.failed else {
-            step.tx.delete_notice(&told.id)?;
-            tracing::info!(notice = told.id, "a notice was taken");
+            step.tx.delete_notice(id)?;
             step.effects.push(Effect::AttentionOver(NOTICE_FAILED));
             return Ok(());
         };
-        notice.tries = notice.tries.saturating_add(1);
-        let (id, tries) = (notice.id.as_str(), notice.tries);
-        tracing::warn!(notice = id, tries, why, "a notice was not taken");
         if notice.tries >= self.settings.notify_tries {
             step.tx.delete_notice(id)?;
             let text = format!("the notice {id} was given up after {tries} tries: {why}");
@@ -138,7 +153,11 @@ impl Handler {
             .saturating_mul(1_u64.checked_shl(doublings).unwrap_or(u64::MAX))
             .min(WAIT_MAX_MS);
         notice.due = step.moment.now.plus_ms(wait.cast_signed());
-        let task = step.tx.task(&notice.task)?;
+        let task = match step.tx.task(&notice.task) {
+            // Of a damaged task nothing is needed but its environment.
+            Err(StoreError::BadRow { .. }) => None,
+            task => task?,
+        };
         step.tell(notice, task)
     }
 }
