@@ -8,6 +8,7 @@ use axum::extract::{Extension, Path, State};
 use http::StatusCode;
 
 use super::error::{ApiError, ApiResult};
+use super::looks::look;
 use super::peer::Peer;
 use super::router::read_json;
 use super::wire::{AccountView, AgentView, HoldRequest, HoldView, WindowView};
@@ -15,7 +16,7 @@ use crate::holds::{Account, Ask, Gate, HoldKind, Policy};
 use crate::store::AccountRow;
 use crate::supervisor::account::{AccountChange, AccountSpec};
 use crate::supervisor::command::Command;
-use crate::supervisor::{Handle, clock};
+use crate::supervisor::{Handle, agents, clock};
 use crate::task::{Prompt, State as TaskState, Task};
 
 pub(super) async fn list(State(handle): State<Handle>) -> ApiResult<Json<Vec<AccountView>>> {
@@ -124,6 +125,18 @@ pub(super) async fn put(
     let spec: AccountSpec = read_json(body).await?;
     check(&agent, &name)?;
     spec.check().map_err(ApiError::bad)?;
+    peer.may_operate(&handle).await?;
+    let (settings, directory, of) = (handle.settings(), spec.config_dir.clone(), agent.clone());
+    let seen = look(move || {
+        agents::known(&settings, &of).map_err(|why| format!("agent: {why}"))?;
+        match directory.as_deref().map(std::fs::metadata) {
+            // One that is not there yet is made by the agent's login.
+            Some(Ok(found)) if !found.is_dir() => Err("config_dir: is no directory".to_owned()),
+            Some(_) | None => Ok(()),
+        }
+    });
+    let silent = || Err("config_dir: its file system does not answer".to_owned());
+    seen.await?.unwrap_or_else(silent).map_err(ApiError::bad)?;
     change(&handle, peer, agent, name, AccountChange::Put(spec)).await
 }
 

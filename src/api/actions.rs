@@ -14,10 +14,11 @@ use futures_util::future::Either;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use http::header::CONTENT_TYPE;
 
+use super::agents::lane_of;
 use super::error::{ApiError, ApiResult};
 use super::peer::Peer;
 use super::router::read_json;
-use super::submit::{check_directory, checked_time};
+use super::submit::{check_directory, checked_time, plain_path};
 use super::tasks::{find, mark, unexpected};
 use super::wire::{ActionName, ActionResult, ActionsRequest, MAX_PAGE, TaskView};
 use crate::store::{self, ListFilter};
@@ -220,6 +221,7 @@ fn patched(spec: &TaskSpec, patch: &SpecPatch) -> TaskSpec {
         timeout_seconds,
         max_retries,
         budget,
+        lane: _,
     } = patch.clone();
     let former = spec.clone();
     let mut patched = TaskSpec {
@@ -275,12 +277,13 @@ async fn action(request: &ActionsRequest, peer: Peer) -> ApiResult<Action> {
 }
 
 /// What a new value needs of the world around; its range is checked with the task's other values.
-async fn patch(patch: SpecPatch) -> ApiResult<SpecPatch> {
+async fn patch(mut patch: SpecPatch) -> ApiResult<SpecPatch> {
     if let Some(at) = patch.at {
         checked_time(at)?;
     }
-    if let Some(cwd) = &patch.cwd {
-        check_directory(cwd).await?;
+    if let Some(cwd) = &mut patch.cwd {
+        *cwd = plain_path(cwd);
+        patch.lane = Some(lane_of(&check_directory(cwd).await?));
     }
     Ok(patch)
 }

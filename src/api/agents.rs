@@ -1,15 +1,15 @@
 //! From what the wire said of an agent to a prompt in which nothing is left open.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::error::{ApiError, ApiResult};
+use super::looks::look;
 use super::wire::NewPrompt;
 use crate::agent::claude::command_line;
 use crate::agent::claude::{CommandLine, Reader};
 use crate::config::Settings;
-use crate::supervisor::Handle;
-use crate::task::{Command, ModelFrom, Place, Prompt, TaskType};
+use crate::supervisor::{Handle, agents, mcp};
+use crate::task::{Command, ModelFrom, Place, Prompt, TaskSpec, TaskType};
 
 /// Longest key of a lane (as of every exclusive key), in characters.
 const LANE_MAX_CHARS: usize = 200;
@@ -250,7 +250,7 @@ fn model_for(settings: &Settings, task_type: TaskType) -> Option<String> {
 /// The lane of a directory: one task of an agent at a time works in it. A path too long for a key shares its lane with those
 /// that end alike.
 pub(super) fn lane_of(cwd: &Path) -> String {
-    const PREFIX: &str = "dir:";
+    const PREFIX: &str = Prompt::LANE_OF_DIRECTORY;
     let path: String = cwd
         .to_string_lossy()
         .chars()
@@ -261,30 +261,30 @@ pub(super) fn lane_of(cwd: &Path) -> String {
     format!("{PREFIX}{kept}")
 }
 
-/// Whether the agent can be asked this: its program, its account, its command line.
+/// Whether the agent can be asked this: its program, its account, its command line, the servers of tools that go with it.
 ///
 /// # Errors
 /// What cannot be, in one sentence.
-pub(super) async fn check(
-    handle: &Handle,
-    prompt: &Prompt,
-    env: &BTreeMap<String, String>,
-) -> ApiResult<()> {
-    check_there(handle, prompt, env).await?;
+pub(super) async fn check(handle: &Handle, prompt: &Prompt, spec: &TaskSpec) -> ApiResult<()> {
+    check_there(handle, prompt, spec).await?;
     for place in &prompt.fallback {
-        check_there(handle, &prompt.at(place), env)
+        check_there(handle, &prompt.at(place), spec)
             .await
             .map_err(|error| ApiError::bad(format!("fallback {place}: {}", error.0.message)))?;
     }
     Ok(())
 }
 
-async fn check_there(
-    handle: &Handle,
-    prompt: &Prompt,
-    env: &BTreeMap<String, String>,
-) -> ApiResult<()> {
-    crate::supervisor::agents::check(&handle.settings(), prompt, env).map_err(ApiError::bad)?;
+async fn check_there(handle: &Handle, prompt: &Prompt, spec: &TaskSpec) -> ApiResult<()> {
+    let (settings, there) = (handle.settings(), prompt.clone());
+    let (env, cwd) = (spec.env.clone(), spec.cwd.clone());
+    let seen = look(move || {
+        agents::check(&settings, &there, &env)?;
+        mcp::check(&there, &cwd)
+    });
+    let silent =
+        || Err("agent: a file system on which it is looked for does not answer".to_owned());
+    seen.await?.unwrap_or_else(silent).map_err(ApiError::bad)?;
     if prompt.account == Prompt::DEFAULT_ACCOUNT {
         return Ok(());
     }

@@ -22,6 +22,7 @@ mod lease;
 mod lines;
 mod listen;
 mod logs;
+mod looks;
 mod money;
 mod peer;
 mod router;

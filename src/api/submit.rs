@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::agents;
 use super::error::{ApiError, ApiResult};
+use super::looks::{LIMIT, look};
 use super::peer::Peer;
 use super::wire::NewTask;
 use crate::store::{Reader, Resolved, StoreError};
@@ -22,8 +22,6 @@ const AT_MAX_AHEAD_MS: i64 = 10 * 366 * DAY_MS;
 const AT_MAX_BEHIND_MS: i64 = 366 * DAY_MS;
 /// Longest text of a time as it was written.
 const AT_WRITTEN_MAX_CHARS: usize = 100;
-/// A file system that does not answer by then is one that no command should be started on.
-const DIRECTORY_LIMIT: Duration = Duration::from_secs(5);
 /// `PATH` of a task whose submitter gave no environment.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -59,18 +57,14 @@ pub(super) async fn submission(
     let notify = new.notify.or_else(setting).filter(|line| !line.is_empty());
     let at_written = checked_words(new.at_written, new.at)?;
     let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
-    let cwd = new.cwd.unwrap_or(home);
-    let spec = TaskSpec {
+    let mut spec = TaskSpec {
         name: new.name,
         description: new.description,
-        // Two agents in one directory would work against each other.
-        exclusive: new
-            .exclusive
-            .or_else(|| command.prompt().map(|_| agents::lane_of(&cwd))),
+        exclusive: new.exclusive,
         command,
         task_type,
         priority: new.priority,
-        cwd,
+        cwd: new.cwd.map_or(home, |cwd| plain_path(&cwd)),
         env,
         secrets: new.secrets,
         after,
@@ -88,10 +82,13 @@ pub(super) async fn submission(
     spec.check()
         .map_err(|error| ApiError::bad(error.to_string()))?;
     if let Some(prompt) = spec.command.prompt() {
-        agents::check(handle, prompt, &spec.env).await?;
-        crate::supervisor::mcp::check(prompt, &spec.cwd).map_err(ApiError::bad)?;
+        agents::check(handle, prompt, &spec).await?;
     }
-    check_directory(&spec.cwd).await?;
+    let real = check_directory(&spec.cwd).await?;
+    if spec.command.prompt().is_some() {
+        // Two agents in one directory would work against each other, by whatever way they come there.
+        spec.exclusive = spec.exclusive.or_else(|| Some(agents::lane_of(&real)));
+    }
     Ok(SubmitRequest {
         id,
         key,
@@ -161,27 +158,31 @@ fn minimal_environment() -> BTreeMap<String, String> {
     env
 }
 
-/// The directory is there and the daemon, which starts the command, may use it. It may be gone again at the start: then the
-/// attempt fails to start, and says so. Looked at on a blocking thread: a network file system may not answer.
+/// The same path without what says nothing (`//`, `/.`, a `/` at the end): budgets and tables know a directory by its path. A
+/// logical `..` is kept: with links only the kernel knows where it leads.
+pub(super) fn plain_path(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+/// The directory is there and the daemon, which starts the command, may use it: its path without links. It may be gone again
+/// at the start: then the attempt fails to start, and says so.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) async fn check_directory(cwd: &Path) -> ApiResult<()> {
+pub(super) async fn check_directory(cwd: &Path) -> ApiResult<PathBuf> {
     let path = cwd.to_owned();
-    let looked = tokio::task::spawn_blocking(move || look_at(&path));
-    let problem = match tokio::time::timeout(DIRECTORY_LIMIT, looked).await {
-        Ok(Ok(Ok(()))) => return Ok(()),
-        Ok(Ok(Err(problem))) => problem,
-        Ok(Err(error)) => return Err(Refusal::new(RefusalCode::Internal, error.to_string()).into()),
-        Err(_) => format!(
+    let problem = match look(move || look_at(&path)).await? {
+        Some(Ok(real)) => return Ok(real),
+        Some(Err(problem)) => problem,
+        None => format!(
             "is on a file system that has not answered for {} s",
-            DIRECTORY_LIMIT.as_secs()
+            LIMIT.as_secs()
         ),
     };
     Err(ApiError::bad(format!("cwd: {cwd:?} {problem}")))
 }
 
-fn look_at(cwd: &Path) -> Result<(), String> {
+fn look_at(cwd: &Path) -> Result<PathBuf, String> {
     match std::fs::metadata(cwd) {
         Ok(found) if !found.is_dir() => return Err("is no directory".to_owned()),
         Ok(_) => {}
@@ -191,7 +192,8 @@ fn look_at(cwd: &Path) -> Result<(), String> {
         Err(error) => return Err(format!("cannot be used by the daemon's user: {error}")),
     }
     let enter = rustix::fs::access(cwd, rustix::fs::Access::EXEC_OK);
-    enter.map_err(|error| format!("may not be entered by the daemon's user: {error}"))
+    enter.map_err(|error| format!("may not be entered by the daemon's user: {error}"))?;
+    std::fs::canonicalize(cwd).map_err(|error| format!("leads nowhere: {error}"))
 }
 
 /// Resolves ids and short unique prefixes, in their order.

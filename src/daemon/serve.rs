@@ -40,7 +40,11 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 pub fn serve(options: &PathOptions) -> Result<(), ExitError> {
     let place = Place::resolve(options)?;
     crate::config::paths::check_socket(&place.paths.socket)?;
-    runtime()?.block_on(serve_in(options, place))
+    let runtime = runtime()?;
+    let served = runtime.block_on(serve_in(options, place));
+    // A thread that waits for a file system which does not answer keeps nobody from leaving.
+    runtime.shutdown_timeout(DRAIN_LIMIT);
+    served
 }
 
 async fn serve_in(options: &PathOptions, place: Place) -> Result<(), ExitError> {

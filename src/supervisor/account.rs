@@ -30,20 +30,17 @@ impl AccountSpec {
     /// # Errors
     /// What is wrong, and what is allowed.
     pub fn check(&self) -> Result<(), String> {
-        if self
-            .config_dir
-            .as_ref()
-            .is_some_and(|dir| dir.is_relative())
-        {
-            return Err("config_dir: is not an absolute path".to_owned());
-        }
-        // The rules are those of a task's variables.
+        // The rules are those of a task's variables, and of its directory.
+        let directory = self.config_dir.clone().unwrap_or_else(|| "/".into());
         let as_task = TaskSpec {
             env: self.env.clone(),
             secrets: self.secrets.clone(),
-            ..TaskSpec::of("account", Command::Line("true".to_owned()), "/".into())
+            ..TaskSpec::of("account", Command::Line("true".to_owned()), directory)
         };
-        as_task.check().map_err(|error| error.to_string())
+        as_task.check().map_err(|error| match error.field {
+            "cwd" => format!("config_dir: {}", error.problem),
+            _ => error.to_string(),
+        })
     }
 }
 

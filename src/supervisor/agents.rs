@@ -88,6 +88,14 @@ pub(super) fn agent(settings: &Settings, name: &str) -> Result<Agent, String> {
     ))
 }
 
+/// Whether there is an agent of this name.
+///
+/// # Errors
+/// One sentence: there is none, or a file that may describe it cannot be read.
+pub fn known(settings: &Settings, name: &str) -> Result<(), String> {
+    agent(settings, name).map(drop)
+}
+
 /// What puts the output of `prompt`'s agent into words; `None` when nobody knows that agent any more.
 #[must_use]
 pub fn transcript(settings: &Settings, prompt: &Prompt) -> Option<Transcript> {
@@ -235,7 +243,7 @@ pub fn check(
 ) -> Result<(), String> {
     /// Any session has this form.
     const SOME_SESSION: &str = "00000000-0000-4000-8000-000000000000";
-    let text = prompt.text_for(0);
+    let text = prompt.text_for(longest_chunk(prompt));
     let state = AgentState::default();
     let (program, argv) =
         match agent(settings, &prompt.agent).map_err(|why| format!("agent: {why}"))? {
@@ -263,6 +271,13 @@ pub fn check(
                 prompt.agent
             )
         })
+}
+
+/// The chunk that makes the longest prompt: what an agent takes of that it takes of the others.
+fn longest_chunk(prompt: &Prompt) -> u32 {
+    let chunks = prompt.chunks.iter().zip(0_u32..);
+    let longest = chunks.max_by_key(|(chunk, _)| chunk.len());
+    longest.map_or(0, |(_, number)| number)
 }
 
 /// Where a program is, by its path or in `path`.

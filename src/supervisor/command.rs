@@ -165,6 +165,10 @@ pub struct SpecPatch {
     /// New budget of a task of an agent, in place of the former one; `{}` = none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// The lane of the new directory: an agent's task that is kept alone in its directory moves to it. Whoever takes the wish
+    /// fills it in.
+    #[serde(skip)]
+    pub lane: Option<String>,
 }
 
 /// What was done.

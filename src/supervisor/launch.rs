@@ -1,12 +1,12 @@
 //! From a claimed task to a worker process: everything is resolved here, so that the worker needs no database and no settings.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::Read as _;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use super::agents::{self, AgentLaunch};
 use super::event::Launch;
+use super::small_file::read_text;
 use crate::attempt::spec::{Handover, Owner, PROTOCOL_VERSION, WorkerSpec};
 use crate::config::Settings;
 use crate::config::paths::{DAEMON_SOCKET_VAR, Paths, SOCKET_VAR};
@@ -214,13 +214,7 @@ pub(super) fn secret(name: &str, source: &SecretRef) -> Result<String, LaunchErr
 }
 
 fn read_secret(path: &Path) -> std::io::Result<String> {
-    let mut value = String::new();
-    let read = File::open(path)?
-        .take(SECRET_MAX_BYTES + 1)
-        .read_to_string(&mut value)?;
-    if read as u64 > SECRET_MAX_BYTES {
-        return Err(std::io::Error::other("it is longer than 64 KiB"));
-    }
+    let mut value = read_text(path, SECRET_MAX_BYTES)?;
     if value.ends_with('\n') {
         value.pop();
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::small_file::read_text;
 use crate::task::Prompt;
 
 /// The agent's flag, which takes any number of files and pieces of JSON.
@@ -12,7 +13,7 @@ const FLAG: &str = "--mcp-config";
 /// Longest file that is read.
 const FILE_MAX_BYTES: u64 = 1024 * 1024;
 
-/// Whether the servers that the prompt's arguments name can be what the agent takes.
+/// Whether the servers that the prompt's arguments name can be what the agent takes. Blocking: reads the files that they name.
 ///
 /// # Errors
 /// One line: which one is wrong, and how.
@@ -49,13 +50,8 @@ fn one(given: &str, cwd: &Path) -> Result<(), String> {
         ("its JSON".to_owned(), given.to_owned())
     } else {
         let path = cwd.join(given);
-        let read = || -> std::io::Result<String> {
-            if std::fs::metadata(&path)?.len() > FILE_MAX_BYTES {
-                return Err(std::io::ErrorKind::FileTooLarge.into());
-            }
-            std::fs::read_to_string(&path)
-        };
-        let text = read().map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = read_text(&path, FILE_MAX_BYTES)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
         (path.display().to_string(), text)
     };
     let value: Value =
@@ -116,6 +112,10 @@ mod tests {
             (
                 vec!["--mcp-config", "bare.json"],
                 "neither a \"command\" nor a \"url\"",
+            ),
+            (
+                vec!["--mcp-config=/dev/zero"],
+                "/dev/zero: it is no regular file",
             ),
             (
                 vec!["--mcp-config", "{\"mcpServers\":"],

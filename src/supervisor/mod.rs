@@ -42,6 +42,7 @@ pub mod pulse;
 pub mod readers;
 pub mod recover;
 pub mod retain;
+mod small_file;
 pub mod start;
 pub mod steps;
 mod strays;

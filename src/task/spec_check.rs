@@ -291,9 +291,12 @@ impl Prompt {
         ensure(count == 0 || filled <= limit, "prompt", || {
             format!("has {filled} bytes with its longest chunk; at most {limit}")
         })?;
-        self.chunks
-            .iter()
-            .try_for_each(|chunk| no_nul(FIELD, chunk))
+        self.chunks.iter().try_for_each(|chunk| {
+            no_nul(FIELD, chunk)?;
+            ensure(!chunk.trim().is_empty(), FIELD, || {
+                "has an empty entry".to_owned()
+            })
+        })
     }
 }
 

@@ -102,5 +102,6 @@ fn patch(args: EditArgs) -> Result<SpecPatch, CliError> {
         timeout_seconds: args.timeout,
         max_retries: args.max_retries,
         budget: args.budget,
+        lane: None,
     })
 }

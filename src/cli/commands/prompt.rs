@@ -8,6 +8,7 @@ use clap::Args;
 use crate::api::wire::NewPrompt;
 use crate::budget::{self, Budget};
 use crate::cli::error::CliError;
+use crate::cli::output::plain;
 use crate::task::Prompt;
 
 /// What an agent is asked, and which one.
@@ -56,7 +57,12 @@ pub struct PromptArgs {
     pub agent_arg: Vec<String>,
     /// What the task may use up: money ('$5', 5usd), tokens ('200k tokens'), time (30m), or several ('$5, 30m');
     /// when it is used up the task is paused
-    #[arg(long, value_name = "BUDGET", value_parser = budget::parse)]
+    #[arg(
+        long,
+        value_name = "BUDGET",
+        allow_negative_numbers = true,
+        value_parser = budget::parse
+    )]
     pub budget: Option<Budget>,
 }
 
@@ -115,7 +121,7 @@ impl PromptArgs {
             if chunks.is_empty() {
                 return Err(CliError::usage(format!(
                     "--chunk-lines {}: the file has no lines",
-                    path.display()
+                    plain(&path.to_string_lossy())
                 )));
             }
         }
@@ -135,12 +141,7 @@ impl PromptArgs {
 
 /// The files that a pattern names, in their order; relative ones as seen from `cwd`.
 fn matching(pattern: &str, cwd: &Path) -> Result<Vec<String>, CliError> {
-    let wrong = |why: String| {
-        CliError::usage(format!(
-            "--chunk-files {}: {why}",
-            crate::cli::output::plain(pattern)
-        ))
-    };
+    let wrong = |why: String| CliError::usage(format!("--chunk-files {}: {why}", plain(pattern)));
     let absolute = glob::Pattern::escape(&cwd.to_string_lossy());
     let whole = if Path::new(pattern).is_absolute() {
         pattern.to_owned()
@@ -173,9 +174,10 @@ fn matching(pattern: &str, cwd: &Path) -> Result<Vec<String>, CliError> {
 }
 
 fn read_file(path: &Path, flag: &str) -> Result<String, CliError> {
+    let name = plain(&path.to_string_lossy());
     let file = std::fs::File::open(path)
-        .map_err(|error| CliError::usage(format!("{flag} @{}: {error}", path.display())))?;
-    read_text(&path.display().to_string(), file, flag)
+        .map_err(|error| CliError::usage(format!("{flag} @{name}: {error}")))?;
+    read_text(&name, file, flag)
 }
 
 /// At most what a prompt may have: a larger file is refused before it is read whole.

@@ -11,7 +11,7 @@ use crate::agent::claude::{Reader, command_line};
 use crate::api::wire::{CommandText, NewTask};
 use crate::cli::environment::{self, Captured};
 use crate::cli::error::CliError;
-use crate::cli::output::notice;
+use crate::cli::output::{notice, plain};
 use crate::cli::values::{self, EnvArg};
 use crate::cli::when;
 use crate::cli::{clock, duration};
@@ -97,21 +97,18 @@ pub fn submitter(cwd: Option<&Path>) -> Result<(PathBuf, Captured), CliError> {
         Some(dir) => current_dir()?.join(dir).components().collect(),
         None => current_dir()?,
     };
+    let shown = plain(&cwd.to_string_lossy());
     if cwd.to_str().is_none() {
         return Err(CliError::usage(format!(
-            "the working directory {} is not UTF-8 and cannot be stored",
-            cwd.display()
+            "the working directory {shown} is not UTF-8 and cannot be stored"
         )));
     }
     match std::fs::metadata(&cwd) {
         Ok(found) if found.is_dir() => {}
         Ok(_) => {
-            return Err(CliError::usage(format!(
-                "--cwd {}: not a directory",
-                cwd.display()
-            )));
+            return Err(CliError::usage(format!("--cwd {shown}: not a directory")));
         }
-        Err(error) => return Err(CliError::usage(format!("--cwd {}: {error}", cwd.display()))),
+        Err(error) => return Err(CliError::usage(format!("--cwd {shown}: {error}"))),
     }
     Ok((cwd, environment::capture(std::env::vars_os())))
 }

@@ -8,7 +8,7 @@ use crate::supervisor::command::{
 };
 use crate::supervisor::event::Effect;
 use crate::task::{
-    self, Actor, Event, Intent, IntentKind, PauseReason, State, Task, TaskSpec, Timestamp,
+    self, Actor, Event, Intent, IntentKind, PauseReason, Prompt, State, Task, TaskSpec, Timestamp,
 };
 
 impl Handler {
@@ -289,6 +289,12 @@ fn patched(
     take!(command);
     take!(priority);
     take!(cwd);
+    // Who is kept alone in the former directory is kept alone in the new one.
+    if let (Some(lane), Some(former)) = (&patch.lane, &mut spec.exclusive)
+        && former.starts_with(Prompt::LANE_OF_DIRECTORY)
+    {
+        former.clone_from(lane);
+    }
     take!(timeout_seconds?);
     take!(max_retries?);
     if let Some(budget) = patch.budget
