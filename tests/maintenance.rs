@@ -75,6 +75,43 @@ fn init_makes_what_is_missing_and_leaves_what_is_there() {
 }
 
 #[test]
+fn check_config_reads_the_descriptions_of_agents_that_it_names() {
+    let broken = tempfile::NamedTempFile::new().unwrap();
+    let path = broken.path().to_str().unwrap();
+    let world = World::new(&format!("agent_files = [{path:?}]\n"));
+    let check = || {
+        Command::new(AUTO_CLAUDE)
+            .args(["check-config", "--state-dir"])
+            .arg(world.dir())
+            .output()
+            .unwrap()
+    };
+    let start = "name = \"mine\"\nprogram = \"mine\"\nstart = [\"{prompt}\"]\n";
+    for (more, wanted) in [
+        (
+            "[[errors]]\npattern = \"limit\"\n",
+            "line 4: missing field `means`",
+        ),
+        ("failed_text = [\"(\"]\n", "failed_text[0]"),
+    ] {
+        std::fs::write(broken.path(), format!("{start}{more}")).unwrap();
+        let refused = check();
+        let said = err(&refused);
+        assert!(
+            refused.status.code() == Some(2) && said.contains(wanted) && said.contains(path),
+            "{said}"
+        );
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+    }
+    std::fs::write(
+        broken.path(),
+        format!("{start}[[events]]\nwhen = {{ \"/t\" = \"end\" }}\nmeans = \"success\"\n"),
+    )
+    .unwrap();
+    good(check());
+}
+
+#[test]
 fn check_config_tells_values_origins_and_every_mistake_at_once() {
     let world = World::new("num_workers = 3\n");
     let check = |arguments: &[&str], level: &str| {

@@ -8,7 +8,9 @@ use tokio::sync::watch;
 use super::error::ExitError;
 use super::setup::Place;
 use crate::api::{self, Doors};
-use crate::config::{PathOptions, Paths, Sources, load, reload::reloaded, reloadable_changes};
+use crate::config::{
+    PathOptions, Paths, Settings, Sources, load, reload::reloaded, reloadable_changes,
+};
 use crate::logs;
 use crate::supervisor::command::{Command, RefusalCode};
 use crate::supervisor::{self, StartOptions, Supervisor, clock};
@@ -63,6 +65,7 @@ async fn serve_in(options: &PathOptions, place: Place) -> Result<(), ExitError> 
         lock: None,
     };
     let supervisor = supervisor::start(start).await?;
+    tell_unreadable(&supervisor.handle.settings());
     let doors = Doors::bind(&paths)?;
     let (shut, shutting) = watch::channel(false);
     let server = tokio::spawn(api::serve(doors, supervisor.handle.clone(), shutting));
@@ -131,6 +134,13 @@ fn lost(supervisor: &Supervisor, paths: &Paths) -> Option<ExitError> {
     })
 }
 
+/// A description that cannot be read stops no other agent, but nobody should learn of it at the next submission only.
+fn tell_unreadable(settings: &Settings) {
+    for why in supervisor::agents::unreadable(settings) {
+        tracing::warn!(why, "an agent's description cannot be read");
+    }
+}
+
 /// Takes over what can be taken over; a broken file changes nothing.
 async fn reload(options: &PathOptions, supervisor: &Supervisor, log: &logs::Guard) {
     let paths = match crate::config::Paths::of_process(options) {
@@ -149,6 +159,7 @@ async fn reload(options: &PathOptions, supervisor: &Supervisor, log: &logs::Guar
     if let Err(error) = log.set_level(&settings.log_level) {
         tracing::error!(%error, "the old log level stays");
     }
+    tell_unreadable(&settings);
     supervisor.reload(settings).await;
     tracing::info!(applied = ?changes.applied, needs_restart = ?changes.needs_restart, "settings reloaded");
 }

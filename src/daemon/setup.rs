@@ -12,6 +12,7 @@ use crate::config::{
     Effective, PathOptions, Paths, Sources, Trust, default_config_text, find_tools, load,
 };
 use crate::store::Store;
+use crate::supervisor::agents;
 use crate::supervisor::directories::{check_database, make_directories};
 use crate::supervisor::lock::DaemonLock;
 use crate::supervisor::start::open_options;
@@ -141,9 +142,19 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
 /// The settings in force and where each came from.
 ///
 /// # Errors
-/// Every problem of the configuration, at once.
+/// Every problem of the configuration, at once; then those of the files that it names.
 pub fn check_config(options: &PathOptions, json: bool) -> Result<String, ExitError> {
     let place = Place::resolve(options)?;
+    let unreadable = agents::unreadable(&place.effective.settings);
+    if !unreadable.is_empty() {
+        return Err(ExitError {
+            message: format!(
+                "load the settings: agent_files: {}",
+                unreadable.join("\n  ")
+            ),
+            code: ExitError::USAGE,
+        });
+    }
     if json {
         let text =
             serde_json::to_string_pretty(&place.effective.to_json()).map_err(ExitError::failed)?;

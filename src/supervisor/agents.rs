@@ -55,15 +55,24 @@ pub(super) enum Agent {
     Described(Box<Rules>),
 }
 
+/// The agent that a file describes; else why not, in one line.
+pub(super) fn described(path: &str) -> Result<Rules, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    Rules::from_toml(&text).map_err(|error| format!("{path}: {error}"))
+}
+
+/// What is wrong with the files of the settings that describe agents, a line each.
+#[must_use]
+pub fn unreadable(settings: &Settings) -> Vec<String> {
+    let files = settings.agent_files.iter();
+    files.filter_map(|path| described(path).err()).collect()
+}
+
 /// The agent of this name. A file of the settings goes before what comes with the program.
 pub(super) fn agent(settings: &Settings, name: &str) -> Result<Agent, String> {
     let mut known = vec![Prompt::DEFAULT_AGENT.to_owned()];
     for path in &settings.agent_files {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
-        let rules = Rules::from_toml(&text).map_err(|error| {
-            let first = error.to_string();
-            format!("{path}: {}", first.lines().next().unwrap_or_default())
-        })?;
+        let rules = described(path)?;
         if rules.name == name {
             return Ok(Agent::Described(Box::new(rules)));
         }

@@ -288,8 +288,13 @@ pub enum FileError {
         bytes: usize,
     },
     /// No TOML, an unknown key, a missing key, a value of the wrong kind.
-    #[error("{0}")]
-    Toml(String),
+    #[error("line {line}: {why}")]
+    Toml {
+        /// From 1.
+        line: usize,
+        /// What is wrong there.
+        why: String,
+    },
     /// It reads well, but cannot work.
     #[error("{}", list(.0))]
     Problems(Vec<Problem>),
@@ -297,20 +302,26 @@ pub enum FileError {
 
 fn list(problems: &[Problem]) -> String {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    lines.join("\n")
+    lines.join("; ")
 }
 
 impl Rules {
     /// Reads a file, and checks it.
     ///
     /// # Errors
-    /// With every problem that it has.
+    /// In one line, with every problem that it has.
     pub fn from_toml(text: &str) -> Result<Self, FileError> {
         if text.len() > FILE_MAX_BYTES {
             return Err(FileError::TooLarge { bytes: text.len() });
         }
-        let rules: Self = toml::from_str(text)
-            .map_err(|error| FileError::Toml(error.to_string().trim_end().to_owned()))?;
+        let rules: Self = toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            let before = text.get(..start).unwrap_or_default();
+            FileError::Toml {
+                line: before.matches('\n').count() + 1,
+                why: error.message().trim_end().to_owned(),
+            }
+        })?;
         let problems = rules.check();
         if problems.is_empty() {
             Ok(rules)

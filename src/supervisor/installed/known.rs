@@ -4,7 +4,7 @@ use crate::agent::claude::installed as claude;
 use crate::agent::rules::Rules;
 use crate::agent::{Login, Tried};
 use crate::config::Settings;
-use crate::supervisor::agents::{Agent, SHIPPED};
+use crate::supervisor::agents::{Agent, SHIPPED, described};
 use crate::task::Prompt;
 
 /// What is known of an agent before its program is asked.
@@ -83,10 +83,7 @@ pub(super) fn known(settings: &Settings) -> Vec<Known> {
         agent: Ok(Agent::Claude),
     }];
     for path in &settings.agent_files {
-        let read = std::fs::read_to_string(path).map_err(|error| error.to_string());
-        let rules = read
-            .and_then(|text| Rules::from_toml(&text).map_err(|error| one_line(&error.to_string())));
-        all.push(match rules {
+        all.push(match described(path) {
             Ok(rules) => Known {
                 name: rules.name.clone(),
                 described_by: path.clone(),
@@ -95,7 +92,7 @@ pub(super) fn known(settings: &Settings) -> Vec<Known> {
             Err(why) => Known {
                 name: path.clone(),
                 described_by: path.clone(),
-                agent: Err(format!("{path}: {why}")),
+                agent: Err(why),
             },
         });
     }
@@ -113,12 +110,6 @@ pub(super) fn known(settings: &Settings) -> Vec<Known> {
         }
     }
     all
-}
-
-/// What is wrong with a description has a line for each problem, and complaints of its syntax have pictures.
-fn one_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
