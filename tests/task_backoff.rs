@@ -13,6 +13,13 @@ fn the_ceiling_doubles_up_to_its_maximum_and_never_overflows() {
     assert_eq!(ceiling_ms(200, 0, 5), 0);
 }
 
+#[test]
+fn the_wait_is_drawn_evenly() {
+    const EIGHTH: u64 = 1 << 61;
+    let waits = (0..8).map(|part| full_jitter_ms(0, 7, u64::MAX, EIGHTH * part));
+    assert!(waits.eq(0..8));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

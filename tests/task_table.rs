@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use auto_claude::task::table::{next_state, transitions};
-use auto_claude::task::{EventKind, IllegalTransition, State};
+use auto_claude::task::{BlockKind, EventKind, IllegalTransition, State};
 
 /// What may happen in each state, and where it leads. Whatever is not named here is illegal.
 fn expected(state: State) -> Vec<(EventKind, State)> {
@@ -224,7 +224,7 @@ fn a_submission_moves_no_task() {
 }
 
 #[test]
-fn names_of_states_and_events_are_unique_and_come_back() {
+fn names_are_unique_and_come_back() {
     let states: BTreeSet<&str> = State::ALL.iter().map(|state| state.name()).collect();
     let events: BTreeSet<&str> = EventKind::ALL.iter().map(|event| event.name()).collect();
     assert_eq!(
@@ -234,5 +234,8 @@ fn names_of_states_and_events_are_unique_and_come_back() {
     for state in State::ALL {
         assert_eq!(State::from_name(state.name()), Some(state));
         assert_eq!(serde_json::to_value(state).ok(), Some(state.name().into()));
+    }
+    for block in BlockKind::ALL {
+        assert_eq!(serde_json::to_value(block).ok(), Some(block.name().into()));
     }
 }

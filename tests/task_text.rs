@@ -1,7 +1,7 @@
 //! Texts from outside: ids, times and submissions, parsed and refused.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use auto_claude::task::spec_check::{
@@ -178,10 +178,33 @@ fn an_empty_prefix_names_no_task() {
 }
 
 #[test]
+fn an_id_has_its_prefix_its_length_and_its_letters() {
+    for text in ["task_0", "task_000000000000l", "0000000000000", ""] {
+        let error = text.parse::<TaskId>().expect_err(text).to_string();
+        assert_eq!(error, format!("{text:?} is not a task id"));
+    }
+    let long = "ä".repeat(41);
+    let error = long.parse::<TaskId>().expect_err("no id").to_string();
+    assert_eq!(error, format!("{:?} is not a task id", "ä".repeat(40)));
+}
+
+#[test]
+fn every_bit_of_chance_makes_another_id() {
+    let bits = 5 * TaskId::RANDOM_CHARS;
+    let ids = (0..bits).map(|bit| TaskId::from_random(1 << bit));
+    let ids: BTreeSet<_> = ids.chain([TaskId::from_random(0)]).collect();
+    assert_eq!(ids.len(), bits + 1);
+}
+
+#[test]
 fn attempts_have_one_spelling() {
     let task = TaskId::from_random(0);
     let attempt: AttemptId = format!("{task}.12").parse().unwrap();
     assert_eq!((attempt.generation, &attempt.task), (12, &task));
+    assert_eq!(
+        serde_json::to_value(&attempt).unwrap(),
+        format!("{task}.12")
+    );
     for tail in [
         "",
         ".",
@@ -225,6 +248,15 @@ fn times_are_rfc_3339_with_a_zone() {
 }
 
 #[test]
+fn a_time_is_its_milliseconds_since_the_epoch() {
+    let second: Timestamp = "1970-01-01T00:00:01Z".parse().unwrap();
+    assert_eq!(
+        (second.as_ms(), second.plus_ms(5).ms_since(second)),
+        (1_000, 5)
+    );
+}
+
+#[test]
 fn the_first_and_the_last_time_can_be_written_and_read() {
     for ms in [
         i64::MIN,
@@ -249,6 +281,16 @@ fn a_detail_is_cut_at_a_character() {
     assert_eq!(outcome.detail, "ä".repeat(Outcome::DETAIL_MAX_BYTES / 2));
     let odd = Outcome::of(OutcomeKind::SpawnFailed).with_detail(format!("x{}", "ä".repeat(500)));
     assert_eq!(odd.detail.len(), Outcome::DETAIL_MAX_BYTES - 1);
+}
+
+#[test]
+fn a_second_detail_is_kept_whole_at_the_cost_of_the_first() {
+    let first = Outcome::of(OutcomeKind::Lost).and_detail("no exit");
+    assert_eq!(first.detail, "no exit");
+    assert_eq!(first.and_detail("swept").detail, "no exit; swept");
+    let full = Outcome::of(OutcomeKind::Lost).with_detail("a".repeat(Outcome::DETAIL_MAX_BYTES));
+    let kept = "a".repeat(Outcome::DETAIL_MAX_BYTES - "; swept".len());
+    assert_eq!(full.and_detail("swept").detail, format!("{kept}; swept"));
 }
 
 proptest! {

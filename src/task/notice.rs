@@ -82,4 +82,12 @@ mod tests {
             assert_eq!(told, wanted, "{} to {}", from.name(), to.name());
         }
     }
+
+    #[test]
+    fn commands_are_told_the_words_that_are_documented() {
+        assert_eq!(
+            [News::Final, News::Waits].map(News::name),
+            ["final", "waits"]
+        );
+    }
 }

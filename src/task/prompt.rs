@@ -289,4 +289,47 @@ mod tests {
             ("hi", ModelFrom::Agent)
         );
     }
+
+    #[test]
+    fn a_prompt_that_names_nothing_asks_the_default_agent_on_its_own_login() {
+        let prompt: Prompt = serde_json::from_str(r#"{"prompt":"hi"}"#).expect("a prompt");
+        let wanted = Prompt::of("hi".to_owned(), "claude".to_owned(), "default".to_owned());
+        assert_eq!(prompt, wanted);
+        assert_eq!(prompt.place().to_string(), "claude/default");
+    }
+
+    #[test]
+    fn each_chunk_takes_every_place_in_the_prompt() {
+        let mut prompt = Prompt::of(
+            "a {chunk}, b {chunk}".to_owned(),
+            String::new(),
+            String::new(),
+        );
+        assert_eq!(prompt.text_for(0), prompt.prompt);
+        prompt.chunks = vec!["1".to_owned(), "2".to_owned()];
+        assert_eq!(prompt.text_for(1), "a 2, b 2");
+    }
+
+    #[test]
+    fn a_budget_comes_back_from_its_prompt_and_limits_only_what_it_says() {
+        let mut prompt = Prompt::of("hi".to_owned(), "claude".to_owned(), "work".to_owned());
+        assert!(prompt.budget().is_none());
+        let budget = Budget {
+            micro_usd: Some(20_000),
+            tokens: None,
+            run_ms: Some(5_000),
+        };
+        prompt.set_budget(budget);
+        assert_eq!(prompt.budget(), budget);
+    }
+
+    #[test]
+    fn a_prompt_with_fallbacks_waits_at_another_gate() {
+        let mut prompt = Prompt::of("hi".to_owned(), "claude".to_owned(), "work".to_owned());
+        assert!(!prompt.gate().has_way_out);
+        let without = prompt.gate().key();
+        prompt.fallback = vec![prompt.place()];
+        assert!(prompt.gate().has_way_out);
+        assert_ne!(prompt.gate().key(), without);
+    }
 }

@@ -217,3 +217,58 @@ impl Report {
 fn cut(text: &mut String) {
     text.truncate(text.floor_char_boundary(Report::NAME_MAX_BYTES));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_cut_to_what_is_kept_and_keeps_all_that_fits() {
+        let report = |name: &str, entries: usize| Report {
+            session: Some(name.to_owned()),
+            model: Some(name.to_owned()),
+            version: Some(name.to_owned()),
+            turns: 3,
+            cost_micro_usd: Some(5),
+            tokens: (0..entries)
+                .map(|n| (format!("{n}{name}"), Tokens::default()))
+                .collect(),
+            windows: vec![
+                Window {
+                    name: name.to_owned(),
+                    used_permille: 1,
+                    resets_at: None
+                };
+                entries
+            ],
+            block: Some(Block {
+                model: Some(name.to_owned()),
+                ..Block::of(BlockKind::Model)
+            }),
+            ..Report::default()
+        };
+        let fits = report(&"m".repeat(Report::NAME_MAX_BYTES - 1), Report::ENTRIES_MAX);
+        assert_eq!(fits.clone().bounded(), fits);
+        let cut = report(&"ä".repeat(50), Report::ENTRIES_MAX + 3).bounded();
+        let name = "ä".repeat(Report::NAME_MAX_BYTES / 2);
+        assert_eq!((cut.turns, cut.cost_micro_usd), (3, Some(5)));
+        assert_eq!(
+            [
+                cut.session.as_ref(),
+                cut.model.as_ref(),
+                cut.version.as_ref()
+            ],
+            [Some(&name); 3]
+        );
+        assert_eq!(cut.block.and_then(|block| block.model), Some(name.clone()));
+        assert_eq!(cut.windows.len(), Report::ENTRIES_MAX);
+        assert!(cut.windows.iter().all(|window| window.name == name));
+        assert_eq!(cut.tokens.len(), Report::ENTRIES_MAX);
+        // The digit before it moves the cut by a byte, and no character is halved.
+        assert!(
+            cut.tokens
+                .keys()
+                .all(|model| model.len() == Report::NAME_MAX_BYTES - 1)
+        );
+    }
+}

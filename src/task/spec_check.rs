@@ -374,3 +374,6 @@ fn seconds(field: &'static str, value: Option<u64>) -> Checked {
         format!("is {value}; allowed is 1 to {TIMEOUT_MAX_SECONDS}")
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,11 @@
 //! The decision's rules, one by one.
 
 use auto_claude::task::{
-    IfLost, IntentKind, Next, Outcome, OutcomeKind, PauseReason, RetryOn, TaskType, Timestamp,
+    Further, IfLost, IntentKind, Next, Outcome, OutcomeKind, PauseReason, RetryOn, TaskType,
+    Timestamp,
 };
 
-use crate::cases::{Case, NOW, goes_on, spends};
+use super::cases::{Case, NOW, goes_on, spends};
 
 #[test]
 fn a_success_that_came_before_our_signal_completes_a_task_that_was_to_be_paused() {
@@ -250,4 +251,34 @@ fn death_by_our_own_signal_is_not_the_signal_that_is_retried() {
     assert!(spends(case.decide()));
     case.outcome.stop_sent = true;
     assert_eq!(case.decide(), Next::Fail);
+}
+
+#[test]
+fn denied_tools_are_done_only_where_a_setting_says_so() {
+    let mut case = Case::of(OutcomeKind::ToolsDenied);
+    assert_eq!(case.decide(), Next::Review);
+    case.agent.denied_is_done = true;
+    assert_eq!(case.decide(), Next::Complete);
+}
+
+#[test]
+fn a_run_that_was_cut_at_its_share_goes_on_and_at_its_budget_it_is_paused() {
+    let mut case = Case::of(OutcomeKind::MaxBudget);
+    let reason = PauseReason::Budget;
+    assert_eq!(case.decide(), Next::Pause { reason });
+    case.agent.budget_left = true;
+    let next = case.decide();
+    assert!(goes_on(next) && !spends(next), "{next:?}");
+}
+
+#[test]
+fn a_success_with_more_to_do_goes_on_and_asks_first_what_remains() {
+    let mut case = Case::of(OutcomeKind::Succeeded);
+    case.agent.more_chunks = true;
+    let (not_before, why) = (NOW, Further::Chunk);
+    assert_eq!(case.decide(), Next::Continue { not_before, why });
+    let at = NOW.plus_ms(5_000);
+    case.agent.wrap_up_at = Some(at);
+    let (not_before, why) = (at, Further::WrapUp);
+    assert_eq!(case.decide(), Next::Continue { not_before, why });
 }

@@ -2,7 +2,7 @@
 
 use auto_claude::task::{Event, IntentKind, Lifecycle, Next, Outcome, OutcomeKind, State};
 
-use crate::cases::{Case, NOW, for_every_case, goes_on, spends};
+use super::cases::{Case, NOW, for_every_case, goes_on, spends};
 
 #[test]
 fn the_promises_hold_for_every_combination() {

@@ -102,6 +102,13 @@ fn a_shorter_grace_makes_the_same_wish_stronger() {
     }
     let row = row.apply(&cancel(Some(0)), at(3)).unwrap();
     assert_eq!(row.intent.unwrap().grace_ms, Some(0));
+    // Beside the grace of the settings, which is not known here, only none at all is surely shorter.
+    let row = claimed().apply(&cancel(None), at(2)).unwrap();
+    assert!(matches!(
+        row.apply(&cancel(Some(1)), at(3)),
+        Err(ApplyError::NotStronger { .. })
+    ));
+    assert!(row.apply(&cancel(Some(0)), at(3)).is_ok());
 }
 
 #[test]

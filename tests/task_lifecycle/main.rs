@@ -1,6 +1,7 @@
 //! What events do to a row: each payload by hand, and random lives against the invariants and the fold.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod agents;
 mod attempts;
 mod random;
 mod waiting;

@@ -1,11 +1,17 @@
 //! Pauses, holds, edits, reviews and reopening; rows and journals that are broken.
 
 use auto_claude::task::{
-    ApplyError, Event, FoldError, Intent, IntentKind, Lifecycle, Next, OutcomeKind, PauseReason,
-    ResumeTo, State, Timestamp,
+    ApplyError, Event, FoldError, Intent, IntentKind, Lifecycle, Next, Outcome, OutcomeKind,
+    PauseReason, ResumeTo, State, Timestamp,
 };
 
-use super::{RETRY, at, born, ended, live};
+use super::{RETRY, at, born, ended, intend, live};
+
+const CLAIM: Event = Event::Claimed {
+    generation: 1,
+    slot: 0,
+    run: None,
+};
 
 #[test]
 fn a_pause_goes_back_to_where_it_came_from() {
@@ -217,6 +223,51 @@ fn a_broken_row_is_found_and_named() {
         let error = row.check().expect_err(rule);
         assert!(error.contains(rule), "{rule}: {error}");
     }
+}
+
+#[test]
+fn every_trace_of_an_attempt_shows_without_the_others() {
+    type Trace = fn(&mut Lifecycle);
+    let traces: [(&str, Trace); 6] = [
+        ("where it goes on", |row| {
+            row.state = State::Paused;
+            row.pause_reasons.insert(PauseReason::Person);
+            row.resume_to = ResumeTo::Retrying;
+        }),
+        ("a checkpoint", |row| row.resume = true),
+        ("a start", |row| row.started_at = Some(at(0))),
+        ("a session", |row| {
+            row.agent.get_or_insert_default().session = Some("a".to_owned());
+        }),
+        ("a loss", |row| row.restarts = vec![at(0)]),
+        ("an outcome", |row| {
+            row.outcome = Some(Outcome::of(OutcomeKind::Exited))
+        }),
+    ];
+    for (trace, leave) in traces {
+        let mut row = born();
+        leave(&mut row);
+        let error = row.check().expect_err(trace);
+        assert!(error.contains("shows no trace"), "{trace}: {error}");
+        row.generation = 1;
+        row.check().expect(trace);
+    }
+}
+
+#[test]
+fn a_running_task_with_a_wish_keeps_its_reason_and_a_reason_its_wish() {
+    let wished = live(&[CLAIM, intend(IntentKind::Pause)]);
+    let mut without_reason = wished.clone();
+    without_reason.pause_reasons.clear();
+    let error = without_reason.check().expect_err("no reason");
+    assert!(error.contains("is among the reasons to pause"), "{error}");
+    let mut without_wish = wished;
+    without_wish.intent = None;
+    let error = without_wish.check().expect_err("no wish");
+    assert!(
+        error.contains("with reasons to pause has an intent"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Who may start, and when to look again.
 
-use super::super::Wish;
+use super::super::{Change, SetError, Wish};
 use super::*;
 
 #[test]
@@ -175,7 +175,7 @@ fn a_person_sets_what_nobody_announced() {
     let held = account
         .set(&wish(Some(t(HOUR_MS))), t(1), &policy)
         .expect("it fits");
-    assert_eq!(held.change, super::super::Change::Replaced);
+    assert_eq!(held.change, Change::Replaced);
     assert_eq!(until(&account, BlockKind::Weekly), Some(t(HOUR_MS)));
     assert_eq!(account.holds().len(), 1);
 
@@ -222,4 +222,62 @@ fn a_hold_that_a_person_set_anew_is_not_what_the_probe_tests() {
             .is_empty()
     );
     assert_eq!(answer(&account, None, t(2 * HOUR_MS)), ("closed", "weekly"));
+}
+
+fn closes<'a>(kind: HoldKind, model: Option<&'a str>, until: Option<Timestamp>) -> Wish<'a> {
+    Wish {
+        kind,
+        model,
+        until,
+        detail: "",
+    }
+}
+
+#[test]
+fn a_person_closes_an_account_up_to_the_longest_hold() {
+    let mut account = Account::default();
+    let policy = Policy::default();
+    let latest = t(8 * DAY_MS);
+    let wish = |until| closes(HoldKind::Person, None, Some(until));
+    assert!(
+        account
+            .set(&wish(latest.plus_ms(1)), t(0), &policy)
+            .is_err()
+    );
+    assert!(account.set(&wish(latest), t(0), &policy).is_ok());
+}
+
+#[test]
+fn a_person_closes_only_so_many_models_and_always_the_account() {
+    let mut account = Account::default();
+    let policy = Policy::default();
+    let mut set = |model: Option<&str>| {
+        let wish = closes(HoldKind::Person, model, None);
+        account.set(&wish, t(0), &policy).map(|held| held.change)
+    };
+    for n in 0..Account::MODEL_HOLDS_MAX {
+        assert_eq!(set(Some(&format!("model-{n}x"))), Ok(Change::Began));
+    }
+    assert_eq!(set(Some("one-more")), Err(SetError::TooMany));
+    assert_eq!(set(Some("model-0x")), Ok(Change::Replaced));
+    assert_eq!(set(None), Ok(Change::Began));
+}
+
+#[test]
+fn too_many_models_become_the_account_until_the_last_of_them() {
+    let (hour, day) = (t(HOUR_MS), t(DAY_MS));
+    for (others, last, wanted) in [(day, hour, day), (hour, day, day), (hour, hour, hour)] {
+        let mut account = Account::default();
+        // A person's word: not announced.
+        for n in 0..Account::MODEL_HOLDS_MAX {
+            let model = format!("model-{n}x");
+            let wish = closes(BlockKind::Model.into(), Some(&model), Some(others));
+            assert!(account.set(&wish, t(0), &Policy::default()).is_ok());
+        }
+        let hold = strike(&mut account, &model_limit("one-more", last), t(1)).hold;
+        assert_eq!((hold.model, hold.since), (None, t(0)));
+        assert_eq!(hold.until, Some(wanted));
+        assert_eq!(hold.announced, last == wanted, "who said that time");
+        assert_eq!(account.holds().len(), 1);
+    }
 }

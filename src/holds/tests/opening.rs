@@ -195,3 +195,36 @@ fn strikes_are_forgotten_with_the_hold() {
     let anew = strike(&mut account, &throttle, t(3 * MINUTE_MS)).hold;
     assert_eq!(anew.strikes, 1);
 }
+
+#[test]
+fn an_account_that_has_opened_is_as_one_that_was_never_closed() {
+    let mut account = probed();
+    let opened = t(2 * HOUR_MS + 1);
+    assert_eq!(account.served(&run(2), t(2 * HOUR_MS), opened).len(), 1);
+    assert_eq!(begin(&mut account, 3, None, opened), Start::Free);
+    let _ = account.served(&run(3), opened, opened);
+    assert_eq!(account, Account::default());
+}
+
+#[test]
+fn what_opens_beside_a_model_that_is_released_slowly_frees_none_of_them() {
+    let limited = |account: &mut Account, model: &str| {
+        let _ = strike(account, &model_limit(model, t(DAY_MS)), t(0));
+    };
+    let opens = |account: &mut Account, model: &str| {
+        let kind = Some(BlockKind::Model.into());
+        assert_eq!(account.clear(kind, Some(model), t(1)).len(), 1);
+    };
+    let words =
+        |account: &Account| ["opus", "sonnet"].map(|model| answer(account, Some(model), t(1)).0);
+    let mut account = Account::default();
+    limited(&mut account, "opus");
+    opens(&mut account, "opus");
+    assert_eq!(begin(&mut account, 2, Some("opus"), t(1)), Start::Free);
+    limited(&mut account, "opus");
+    opens(&mut account, "opus");
+    assert_eq!(words(&account), ["release", "open"], "the same once more");
+    limited(&mut account, "sonnet");
+    opens(&mut account, "sonnet");
+    assert_eq!(words(&account), ["release", "release"]);
+}
