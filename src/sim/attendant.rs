@@ -12,8 +12,12 @@ use super::met::Met;
 use super::worker::{Phase, Worker};
 use crate::attempt::record::{Exit, ProcessStamp, Read};
 use crate::attempt::recovery::{Heartbeat, Row};
-use crate::supervisor::event::{AttemptReport, Closed};
+use crate::budget::Budget;
+use crate::config::Settings;
+use crate::supervisor::budgets;
+use crate::supervisor::event::{AttemptReport, Closed, Launch};
 use crate::supervisor::ground::{Ground as _, GroundRecord as _};
+use crate::supervisor::notice::Notice;
 use crate::supervisor::pulse::Pulse;
 use crate::supervisor::recover::{Recovery, Round};
 use crate::task::{AttemptId, Intent, Outcome, OutcomeKind, Report, Task, Timestamp};
@@ -53,6 +57,8 @@ pub struct Step {
     pub what: &'static str,
     /// To be reported.
     pub reports: Vec<AttemptReport>,
+    /// Somebody has heard a notice.
+    pub heard: Option<Box<Notice>>,
     /// Something may be claimed now.
     pub timer: bool,
     /// It is over.
@@ -72,7 +78,7 @@ impl Step {
 #[derive(Debug)]
 enum Stage {
     /// The worker is to be launched.
-    Launch(Box<Task>),
+    Launch(Box<Task>, Budget),
     /// It could not be: its end is to be written down.
     NotLaunched(Outcome, bool),
     /// The worker is watched.
@@ -102,6 +108,7 @@ struct Watch {
 pub struct Attendant {
     attempt: AttemptId,
     is_agent: bool,
+    counts_tokens: bool,
     /// What is to be brought to the worker.
     pub wish: Option<Intent>,
     stage: Stage,
@@ -115,22 +122,24 @@ pub struct Attendant {
 impl Attendant {
     /// One that will launch the worker of a claimed task.
     #[must_use]
-    pub fn launch(task: &Task) -> Self {
-        let stage = Stage::Launch(Box::new(task.clone()));
-        Self::new(task, stage, true)
+    pub fn launch(launch: &Launch, settings: &Settings) -> Self {
+        let task = &launch.task;
+        let stage = Stage::Launch(Box::new(task.clone()), launch.share);
+        Self::new(task, stage, true, settings)
     }
 
     /// One that takes an attempt of an earlier daemon back.
     #[must_use]
-    pub fn adopt(task: &Task, around: &Surroundings<'_>) -> Self {
+    pub fn adopt(task: &Task, around: &Surroundings<'_>, settings: &Settings) -> Self {
         let stage = Stage::Settle(Box::new(recovery(&task.attempt(), Row::Open, around)), 0);
-        Self::new(task, stage, false)
+        Self::new(task, stage, false, settings)
     }
 
-    fn new(task: &Task, stage: Stage, launched_here: bool) -> Self {
+    fn new(task: &Task, stage: Stage, launched_here: bool, settings: &Settings) -> Self {
         Self {
             attempt: task.attempt(),
             is_agent: task.spec.command.prompt().is_some(),
+            counts_tokens: budgets::counts_tokens(settings, task),
             wish: task.life.intent.clone(),
             stage,
             started_at: None,
@@ -145,7 +154,7 @@ impl Attendant {
     #[must_use]
     pub fn due_ms(&self) -> Option<u64> {
         match &self.stage {
-            Stage::Launch(_) | Stage::NotLaunched(..) | Stage::LetGo(_) => Some(0),
+            Stage::Launch(..) | Stage::NotLaunched(..) | Stage::LetGo(_) => Some(0),
             Stage::Watch(watch) => Some(watch.next_look_ms),
             Stage::Settle(_, at_ms) => Some(*at_ms),
             Stage::Unwritten(_) | Stage::Reported => None,
@@ -171,7 +180,7 @@ impl Attendant {
     pub fn step(&mut self, around: &Surroundings<'_>, chance: &mut Chance, met: &mut Met) -> Step {
         let stage = std::mem::replace(&mut self.stage, Stage::Reported);
         match stage {
-            Stage::Launch(task) => self.launches(*task, around, chance, met),
+            Stage::Launch(task, share) => self.launches(&task, share, around, chance, met),
             Stage::NotLaunched(outcome, is_machine) => {
                 self.not_launched(outcome, is_machine, around)
             }
@@ -194,7 +203,8 @@ impl Attendant {
 
     fn launches(
         &mut self,
-        task: Task,
+        task: &Task,
+        share: Budget,
         around: &Surroundings<'_>,
         chance: &mut Chance,
         met: &mut Met,
@@ -216,7 +226,7 @@ impl Attendant {
         if around.bug == Some(Bug::RecordAfterClaim) {
             drop(machine.create_record(&self.attempt));
         }
-        let worker = Worker::new(&task, chance);
+        let worker = Worker::new(task, share, chance);
         let stamp = machine.spawn(&self.attempt, Kind::Worker(Box::new(worker)));
         self.stage = Stage::Watch(watch_of(stamp, true, &machine));
         Step::of("worker launched")
@@ -420,7 +430,8 @@ impl Attendant {
         let report = record.report.value().filter(|_| self.is_agent)?;
         let is_known = report.served == self.told.served
             && report.overage == self.told.overage
-            && report.windows == self.told.windows;
+            && report.windows == self.told.windows
+            && (!self.counts_tokens || report.tokens == self.told.tokens);
         if is_known || record.exit.value().is_some() {
             return None;
         }

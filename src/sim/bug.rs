@@ -27,6 +27,15 @@ pub enum Bug {
     WaitForSilent,
     WaitForUnreadable,
     RepeatLaunch,
+    ForgetNotices,
+    TellOnce,
+    ResumeAttached,
+    FallbackGoesBack,
+    ReserveNothing,
+    KeepShare,
+    SettleTwice,
+    UnknownIsNothing,
+    IgnoreBudgets,
 }
 
 /// Whether a bug needs the disk model.
@@ -37,7 +46,7 @@ const ANYWHERE: bool = false;
 type Row = (Bug, &'static str, &'static str, bool, u64);
 
 #[rustfmt::skip]
-const TABLE: [Row; 21] = [
+const TABLE: [Row; 30] = [
     (Bug::SkipSync,            "skip-sync",             "a sync of the database returns and has done nothing",             ON_DISK,  200_000),
     (Bug::SkipStartSync,       "skip-start-sync",       "a daemon that starts believes a log that is not synced",          ON_DISK,  3_000_000),
     (Bug::DropLockCheck,       "drop-lock-check",       "a second daemon starts beside the first",                         ANYWHERE, 200_000),
@@ -59,6 +68,15 @@ const TABLE: [Row; 21] = [
     (Bug::WaitForSilent,       "wait-for-silent",       "a silent worker is waited for for ever",                          ANYWHERE, 200_000),
     (Bug::WaitForUnreadable,   "wait-for-unreadable",   "a silent holder of an unreadable record is waited for for ever",  ANYWHERE, 1_000_000),
     (Bug::RepeatLaunch,        "repeat-launch",         "a launch is carried out twice",                                   ANYWHERE, 200_000),
+    (Bug::ForgetNotices,       "forget-notices",        "a daemon that starts tells no notice of an earlier one",          ANYWHERE, 200_000),
+    (Bug::TellOnce,            "tell-once",             "a notice counts as taken whatever its command says",              ANYWHERE, 200_000),
+    (Bug::ResumeAttached,      "resume-attached",       "a resume takes a session out of a person's hands",                ANYWHERE, 200_000),
+    (Bug::FallbackGoesBack,    "fallback-goes-back",    "a task that has moved goes back to where it was",                 ANYWHERE, 200_000),
+    (Bug::ReserveNothing,      "reserve-nothing",       "a claim reserves no share of its budgets",                        ANYWHERE, 200_000),
+    (Bug::KeepShare,           "keep-share",            "the share of an attempt that has ended stays reserved",           ANYWHERE, 200_000),
+    (Bug::SettleTwice,         "settle-twice",          "what a run has cost is counted twice",                            ANYWHERE, 200_000),
+    (Bug::UnknownIsNothing,    "unknown-is-nothing",    "a cost that nobody told counts as nothing",                       ANYWHERE, 200_000),
+    (Bug::IgnoreBudgets,       "ignore-budgets",        "a daemon that starts does not know the budgets of the settings",  ANYWHERE, 200_000),
 ];
 
 impl Bug {
@@ -103,9 +121,10 @@ impl Bug {
         match self {
             Self::SkipSync | Self::SkipStartSync => Scenario::Disk,
             Self::SkipExitSync | Self::WaitForUnreadable => Scenario::Crashes,
-            Self::ShortenHold | Self::CountLimitAsRetry | Self::IgnoreClosedAccount => {
-                Scenario::Accounts
-            }
+            Self::ShortenHold
+            | Self::CountLimitAsRetry
+            | Self::IgnoreClosedAccount
+            | Self::FallbackGoesBack => Scenario::Accounts,
             Self::DropLockCheck
             | Self::SpawnBeforeCommit
             | Self::ReplyBeforeCommit
@@ -119,7 +138,15 @@ impl Bug {
             | Self::ForgetRecordEarly
             | Self::IgnoreBusy
             | Self::WaitForSilent
-            | Self::RepeatLaunch => Scenario::All,
+            | Self::RepeatLaunch
+            | Self::ForgetNotices
+            | Self::TellOnce
+            | Self::ResumeAttached
+            | Self::ReserveNothing
+            | Self::KeepShare
+            | Self::SettleTwice
+            | Self::UnknownIsNothing
+            | Self::IgnoreBudgets => Scenario::All,
         }
     }
 

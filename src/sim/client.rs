@@ -4,18 +4,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::chance::Chance;
-use super::server::{ACCOUNTS, MODELS};
+use super::money;
+use super::notices;
+use super::server::{ACCOUNTS, MODELS, PLACES};
+use crate::budget::Budget;
 use crate::config::Settings;
 use crate::supervisor::account::AccountChange;
 use crate::supervisor::command::{ActRequest, Action, Command as Wish, SpecPatch, SubmitRequest};
 use crate::supervisor::event::{AttemptReport, SupervisorEvent};
+use crate::supervisor::notice::Told;
 use crate::task::{
-    Actor, AfterFailed, Command, IfLost, PauseReason, Priority, Prompt, RetryOn, TaskId, TaskSpec,
-    TaskType, Timestamp,
+    Actor, AfterFailed, Command, IfLost, PauseReason, Place, Priority, Prompt, RetryOn, TaskId,
+    TaskSpec, TaskType, Timestamp,
 };
 
 /// Who asks.
 pub const UID: u32 = 1000;
+/// Somebody else on this machine.
+const OTHER_UID: u32 = 1001;
+/// Where tasks work.
+pub const DIRECTORIES: [&str; 3] = ["/app", "/lib", "/doc"];
+/// A task that would wait longer than this for its account goes on elsewhere.
+const FALLBACK_AFTER_SECONDS: u64 = 60;
 /// Keys that clients use: few, so that they meet again.
 const KEYS: u64 = 400;
 /// A task is kept so long after its end.
@@ -36,8 +46,12 @@ pub enum Sent {
     StopAll,
     /// What is over for long goes.
     Cleanup(Timestamp),
-    /// A person knows better about an account.
-    Account(String, AccountChange),
+    /// A person knows better about an account of an agent.
+    Account(String, String, AccountChange),
+    /// A batch is complete.
+    CloseBatch(String),
+    /// What became of telling a notice.
+    Told(Told),
     /// New settings.
     Settings(Arc<Settings>),
     /// Time has come.
@@ -59,11 +73,17 @@ impl Sent {
                 before: *before,
                 dry_run: false,
             },
-            Self::Account(name, change) => Wish::Account {
-                agent: Prompt::DEFAULT_AGENT.to_owned(),
+            Self::Account(agent, name, change) => Wish::Account {
+                agent: agent.clone(),
                 name: name.clone(),
                 change: change.clone(),
             },
+            Self::CloseBatch(name) => Wish::CloseBatch {
+                uid: UID,
+                batch: name.clone(),
+                notify: notices::COMMAND.to_owned(),
+            },
+            Self::Told(told) => return SupervisorEvent::Told(told.clone()),
             Self::Report(report) => return SupervisorEvent::Attempt(report.clone()),
             Self::Settings(settings) => return SupervisorEvent::Settings(Arc::clone(settings)),
             Self::Timer => return SupervisorEvent::Timer,
@@ -75,7 +95,10 @@ impl Sent {
     /// A command is answered with a refusal when its transaction is lost; everything else comes again.
     #[must_use]
     pub const fn comes_again(&self) -> bool {
-        matches!(self, Self::Report(_) | Self::Settings(_) | Self::Timer)
+        matches!(
+            self,
+            Self::Report(_) | Self::Told(_) | Self::Settings(_) | Self::Timer
+        )
     }
 }
 
@@ -111,11 +134,20 @@ pub fn submission(chance: &mut Chance, ids: &[&TaskId], now: Timestamp) -> Submi
         );
         prompt.model = chance.percent(50).then(|| chance.one_of(MODELS).to_owned());
         if chance.percent(15) {
+            prompt.prompt = "do {chunk}".to_owned();
             prompt.chunks = vec!["one".to_owned(), "two".to_owned()];
+        }
+        if chance.percent(30) {
+            prompt.set_budget(money::of_task(chance));
+        }
+        while prompt.fallback.len() < 2 && chance.percent(35) {
+            let place = place(chance, prompt.model.clone());
+            let is_new = place != prompt.place() && !prompt.fallback.contains(&place);
+            prompt.fallback.extend(is_new.then_some(place));
         }
         Command::Prompt(Box::new(prompt))
     };
-    let mut spec = TaskSpec::of("task", command, PathBuf::from("/"));
+    let mut spec = TaskSpec::of("task", command, PathBuf::from(chance.one_of(DIRECTORIES)));
     while spec.after.len() < 2 && chance.percent(20) {
         spec.after.push(known(chance, ids));
     }
@@ -144,7 +176,11 @@ pub fn submission(chance: &mut Chance, ids: &[&TaskId], now: Timestamp) -> Submi
     spec.exclusive = chance
         .percent(25)
         .then(|| format!("lane {}", chance.below(2)));
+    if spec.exclusive.is_none() && chance.percent(20) {
+        spec.exclusive = Some(format!("dir:{}", spec.cwd.display()));
+    }
     spec.foreground = chance.percent(4);
+    notices::wish_for(&mut spec, chance);
     SubmitRequest {
         id: new_id(chance),
         key: format!("key {}", chance.below(KEYS)),
@@ -154,11 +190,21 @@ pub fn submission(chance: &mut Chance, ids: &[&TaskId], now: Timestamp) -> Submi
     }
 }
 
+/// Where a task may go on; another agent has its own idea of models.
+fn place(chance: &mut Chance, model: Option<String>) -> Place {
+    let (agent, account) = chance.one_of(PLACES);
+    Place {
+        agent: agent.to_owned(),
+        account: account.to_owned(),
+        model: model.filter(|_| agent == Prompt::DEFAULT_AGENT),
+    }
+}
+
 /// A wish about one of the tasks.
 #[must_use]
 pub fn act(chance: &mut Chance, ids: &[&TaskId], now: Timestamp) -> ActRequest {
     let reason = chance.one_of(PauseReason::ALL);
-    let action = match chance.below(24) {
+    let action = match chance.below(30) {
         0..4 => Action::Cancel {
             grace_ms: chance.percent(30).then(|| chance.below(2) * 500),
         },
@@ -167,7 +213,11 @@ pub fn act(chance: &mut Chance, ids: &[&TaskId], now: Timestamp) -> ActRequest {
         15..18 => Action::Retry,
         18 | 19 => Action::Approve,
         20 => Action::Reject,
-        _ => Action::Edit(Box::new(patch(chance, now))),
+        21..24 => Action::Edit(Box::new(patch(chance, now))),
+        24..27 => Action::Attach {
+            by: chance.one_of([UID, OTHER_UID]),
+        },
+        _ => Action::Detach,
     };
     ActRequest {
         id: known(chance, ids),
@@ -179,11 +229,13 @@ pub fn act(chance: &mut Chance, ids: &[&TaskId], now: Timestamp) -> ActRequest {
 
 fn patch(chance: &mut Chance, now: Timestamp) -> SpecPatch {
     let mut patch = SpecPatch::default();
-    match chance.below(4) {
+    match chance.below(7) {
         // The door refuses it; the handler must, too.
         0 => patch.name = Some(String::new()),
         1 => patch.at = Some(now.plus_ms(chance.ms(30_000))),
         2 => patch.priority = Some(Priority::High),
+        3 => patch.budget = Some(Budget::NONE),
+        4 | 5 => patch.budget = Some(money::of_task(chance)),
         _ => patch.max_retries = Some(u32::try_from(chance.below(4)).unwrap_or(0)),
     }
     patch
@@ -192,10 +244,11 @@ fn patch(chance: &mut Chance, now: Timestamp) -> SpecPatch {
 /// A wish about the whole system.
 #[must_use]
 pub fn system(chance: &mut Chance, now: Timestamp) -> Sent {
-    match chance.below(20) {
+    match chance.below(26) {
         0 => Sent::StopAll,
         1 => Sent::SetClaims(false),
         2..12 => Sent::SetClaims(true),
+        20.. => Sent::CloseBatch(notices::batch(chance)),
         _ => Sent::Cleanup(now.plus_ms(-KEPT_MS)),
     }
 }
@@ -203,7 +256,7 @@ pub fn system(chance: &mut Chance, now: Timestamp) -> Sent {
 /// A person knows better about an account.
 #[must_use]
 pub fn account(chance: &mut Chance, now: Timestamp) -> Sent {
-    let name = chance.one_of(ACCOUNTS).to_owned();
+    let (agent, name) = chance.one_of(PLACES);
     let change = match chance.below(6) {
         0 => AccountChange::Put(crate::supervisor::account::AccountSpec::default()),
         1 => AccountChange::Hold {
@@ -215,13 +268,13 @@ pub fn account(chance: &mut Chance, now: Timestamp) -> Sent {
         2 => AccountChange::Remove,
         _ => AccountChange::Clear(None),
     };
-    Sent::Account(name, change)
+    Sent::Account(agent.to_owned(), name.to_owned(), change)
 }
 
 /// The settings of a simulation: small, so that limits are met.
 #[must_use]
-pub fn settings(num_workers: u32) -> Arc<Settings> {
-    Arc::new(Settings {
+pub fn settings(num_workers: u32) -> Settings {
+    Settings {
         num_workers,
         retry_base_seconds: 1,
         retry_max_seconds: 5,
@@ -229,7 +282,24 @@ pub fn settings(num_workers: u32) -> Arc<Settings> {
         daemon_restart_max: 3,
         max_queue_length: 14,
         time_zone: "UTC".to_owned(),
+        fallback_after_seconds: FALLBACK_AFTER_SECONDS,
+        notify_tries: notices::TRIES,
+        notify_retry_seconds: notices::RETRY_SECONDS,
         min_disk_space_gb: 1.0,
         ..Settings::default()
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_submit_is_what_a_door_lets_in() {
+        let mut chance = Chance::new(1);
+        for _ in 0..2_000 {
+            let request = submission(&mut chance, &[], Timestamp::from_ms(0));
+            assert_eq!(request.spec.check(), Ok(()), "{:?}", request.spec);
+        }
+    }
 }

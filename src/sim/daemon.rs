@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::attendant::{Attendant, Busy, Step, Surroundings, recovery};
 use super::bug::Bug;
-use super::client::Sent;
+use super::client::{self, Sent};
 use super::disk::vfs;
 use super::judge::Observation;
 use super::machine::{Shared, SimGround};
 use super::met::Met;
+use super::mistakes;
+use super::notices::{self, Telling};
 use crate::attempt::record::Read;
 use crate::attempt::recovery::Row;
 use crate::config::Settings;
@@ -19,6 +21,7 @@ use crate::supervisor::clock::Moment;
 use crate::supervisor::command::{Refusal, Reply};
 use crate::supervisor::event::{AttemptReport, Effect};
 use crate::supervisor::handler::{ClaimRefused, Handler, Wake, World};
+use crate::supervisor::notice::Notice;
 use crate::supervisor::recover::{Recovery, Round};
 use crate::supervisor::steps::{self, Handled};
 use crate::task::{AttemptId, OutcomeKind, Task, TaskId, Timestamp};
@@ -127,6 +130,8 @@ pub struct Daemon {
     /// Who attends which attempt.
     pub attendants: BTreeMap<AttemptId, Attendant>,
     strays: BTreeMap<AttemptId, Stray>,
+    /// Notices on their way.
+    pub tellings: Vec<Telling>,
     busy: Busy,
     ground: SimGround,
     /// When to look again.
@@ -165,11 +170,18 @@ impl Daemon {
         };
         let mut store = Store::open(&options(), machine.get().now())?;
         let mut batch = store.batch().map_err(store_error)?;
+        let known = if bug == Some(Bug::IgnoreBudgets) {
+            Arc::new(client::settings(settings.num_workers))
+        } else {
+            Arc::clone(settings)
+        };
         let mut running = Vec::new();
+        let mut left = Vec::new();
         let handler = batch
             .step(|tx| {
                 running = tx.running()?;
-                Handler::new(Arc::clone(settings), false, tx)
+                left = notices::left_to_tell(tx)?;
+                Handler::new(known, false, tx)
             })
             .map_err(store_error)?;
         drop(batch);
@@ -182,6 +194,7 @@ impl Daemon {
             outs: VecDeque::new(),
             attendants: BTreeMap::new(),
             strays: BTreeMap::new(),
+            tellings: Vec::new(),
             busy: Busy::default(),
             ground: SimGround::of(machine),
             wake: Wake::default(),
@@ -190,6 +203,11 @@ impl Daemon {
             healing: false,
         };
         daemon.take_back(&running, machine).map_err(store_error)?;
+        if bug != Some(Bug::ForgetNotices) {
+            for notice in left {
+                daemon.tell(notice, machine);
+            }
+        }
         Ok(daemon)
     }
 
@@ -226,10 +244,41 @@ impl Daemon {
             if self.bug == Some(Bug::ForgetAdopted) {
                 break;
             }
-            let attendant = Attendant::adopt(task, &self.around(machine));
+            let attendant = Attendant::adopt(task, &self.around(machine), &self.settings);
             self.attendants.insert(task.attempt(), attendant);
         }
         Ok(())
+    }
+
+    /// A notice is to be told, at its time.
+    pub fn tell(&mut self, notice: Notice, machine: &Shared) {
+        let machine = machine.get();
+        self.tellings
+            .push(Telling::new(notice, machine.wall_ms, machine.mono_ms));
+    }
+
+    /// A step of telling one of the notices.
+    fn tell_one(
+        &mut self,
+        place: usize,
+        machine: &Shared,
+        chance: &mut super::chance::Chance,
+        met: &mut Met,
+    ) -> Step {
+        let Some(telling) = self.tellings.get_mut(place) else {
+            return Step::default();
+        };
+        let mono_ms = machine.get().mono_ms;
+        let step = telling.step(mono_ms, self.healing, self.bug, chance, met);
+        if let Some(event) = step.event {
+            self.tellings.remove(place);
+            self.events.push_back(event);
+        }
+        Step {
+            what: step.what,
+            heard: step.heard.map(Box::new),
+            ..Step::default()
+        }
     }
 
     /// What its attendants work with.
@@ -282,6 +331,11 @@ impl Daemon {
                 {
                     let ahead_ms = until.ms_since(closed.ended_at);
                     *until = until.plus_ms(-ahead_ms / 2);
+                }
+            }
+            Bug::UnknownIsNothing => {
+                if let Some(report) = &mut closed.report {
+                    report.cost_micro_usd.get_or_insert(0);
                 }
             }
             Bug::IgnoreClosedAccount => {
@@ -358,11 +412,15 @@ impl Daemon {
         let mut handled = Vec::with_capacity(sent.len());
         let taken: Vec<Sent> = sent.iter().map(|sent| self.taken(sent.clone())).collect();
         for event in &taken {
+            let spoilt = batch.step(|tx| mistakes::before(self.bug, tx, event, moment.now));
+            spoilt.map_err(alone)?;
             let done = steps::handle(&mut batch, &mut self.handler, &world, moment, event.event());
             handled.push(done.map_err(|broken| alone(broken.0))?);
         }
         let (claims, wake) =
             steps::claim(&mut batch, &mut self.handler, &world, moment).map_err(alone)?;
+        let spoilt = batch.step(|tx| mistakes::after(self.bug, tx, &handled, &claims, moment.now));
+        spoilt.map_err(alone)?;
         let observed = batch
             .step(|tx| observe(tx, &handled, &claims))
             .map_err(alone)?;
@@ -445,7 +503,8 @@ impl Daemon {
         chance: &mut super::chance::Chance,
         met: &mut Met,
     ) -> Step {
-        let total = self.attendants.len() + self.strays.len();
+        let attended = self.attendants.len() + self.strays.len();
+        let total = attended + self.tellings.len();
         if total == 0 {
             return Step {
                 what: "nobody attends",
@@ -453,6 +512,9 @@ impl Daemon {
             };
         }
         let place = chance.index(total);
+        if place >= attended {
+            return self.tell_one(place - attended, machine, chance, met);
+        }
         let key = self.attendants.keys().nth(place).cloned();
         match key {
             Some(key) => self.attend_one(&key, machine, chance, met),
@@ -483,6 +545,9 @@ impl Daemon {
         }
         for key in strays {
             steps.push(self.end_stray(&key, machine, met));
+        }
+        for place in (0..self.tellings.len()).rev() {
+            steps.push(self.tell_one(place, machine, chance, met));
         }
         steps
     }
@@ -553,7 +618,8 @@ impl Daemon {
     pub fn due_ms(&self) -> Option<u64> {
         let strays = self.strays.values().map(|stray| stray.at_ms);
         let attendants = self.attendants.values().filter_map(Attendant::due_ms);
-        attendants.chain(strays).min()
+        let tellings = self.tellings.iter().map(Telling::due_ms);
+        attendants.chain(strays).chain(tellings).min()
     }
 
     /// Whether an attempt is being judged.

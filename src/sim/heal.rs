@@ -2,14 +2,19 @@
 //! daemon asked for and what its attempts report.
 
 use super::chance::Chance;
-use super::client::Sent;
+use super::client::{Sent, UID};
 use super::judge::Violation;
 use super::machine::Kind;
+use super::money;
 use super::op::{Op, OpKind};
 use super::worker::{self, Phase};
 use super::world::World;
+use std::sync::Arc;
+
+use crate::budget::Budget;
 use crate::supervisor::account::AccountChange;
-use crate::task::{AttemptId, Prompt, State, Task, TaskId, Timestamp};
+use crate::supervisor::command::{ActRequest, Action, SpecPatch};
+use crate::task::{Actor, AttemptId, PauseReason, Prompt, State, Task, TaskId, Timestamp};
 
 /// Rounds in which everything must have ended.
 const ROUNDS_MAX: u32 = 20_000;
@@ -29,14 +34,20 @@ impl World {
         self.repair();
         self.server.open();
         self.healing = true;
+        let mut settings = (*self.settings).clone();
+        money::raise(&mut settings, chance.percent(50));
+        self.settings = Arc::new(settings);
         self.start(None)?;
         if let Some(daemon) = &mut self.daemon {
             daemon.healing = true;
+            let settings = Sent::Settings(Arc::clone(&self.settings));
+            daemon.events.push_back(settings);
         }
         let mut round = 0;
         while self.goes_on() {
             round += 1;
             if round > ROUNDS_MAX {
+                self.judge.all_heard()?;
                 return Err(self.stays());
             }
             if round % PERSON_EVERY == 1 {
@@ -72,10 +83,7 @@ impl World {
         if let Some(daemon) = &mut self.daemon {
             let steps = daemon.attend_all(&self.machine, chance, &mut self.met);
             for step in steps {
-                for report in &step.reports {
-                    let machine = self.machine.get();
-                    self.judge.reported(report, &machine.truths)?;
-                }
+                self.attended(&step)?;
                 self.tick(step.what);
             }
         }
@@ -140,9 +148,27 @@ impl World {
         let closed = self.judge.closed_accounts();
         if let Some(daemon) = &mut self.daemon {
             daemon.events.push_back(Sent::SetClaims(true));
-            for name in closed {
+            for (agent, name) in closed {
                 let clear = AccountChange::Clear(None);
-                daemon.events.push_back(Sent::Account(name, clear));
+                daemon.events.push_back(Sent::Account(agent, name, clear));
+            }
+            for id in self.judge.in_hand() {
+                daemon.events.push_back(wish(id, Action::Detach));
+            }
+            let is_paused = |task: &&Task| is_paused_for_money(task);
+            for task in self.judge.tasks().filter(is_paused) {
+                if task.spec.command.prompt().is_some() {
+                    let budget = Some(Budget::NONE);
+                    let patch = SpecPatch {
+                        budget,
+                        ..SpecPatch::default()
+                    };
+                    let edit = Action::Edit(Box::new(patch));
+                    daemon.events.push_back(wish(&task.id, edit));
+                }
+                let reason = PauseReason::Person;
+                let resume = wish(&task.id, Action::Resume { reason });
+                daemon.events.push_back(resume);
             }
         }
     }
@@ -163,10 +189,11 @@ impl World {
 
     /// Something still moves by itself.
     fn goes_on(&self) -> bool {
-        self.judge.tasks().any(|task| self.moves(task, DEPTH_MAX))
+        self.judge.owes_notices() || self.judge.tasks().any(|task| self.moves(task, DEPTH_MAX))
     }
 
-    /// Whether the task goes on without a person: not final, not paused, not asking, not behind such a one.
+    /// Whether the task goes on without a person, or with one that hands its session back or raises its budget: not final, not paused for
+    /// anything else, not asking, not behind such a one.
     fn moves(&self, task: &Task, depth: u32) -> bool {
         let by_itself = match task.life.state {
             State::Pending
@@ -174,11 +201,9 @@ impl World {
             | State::Retrying
             | State::Testing
             | State::WaitingUnban => true,
-            State::Paused
-            | State::NeedsHumanReview
-            | State::Completed
-            | State::Failed
-            | State::Cancelled => false,
+            // A person hands back what they have, and raises what is used up.
+            State::Paused => task.life.attached().is_some() || is_paused_for_money(task),
+            State::NeedsHumanReview | State::Completed | State::Failed | State::Cancelled => false,
         };
         let ready = |on: &TaskId| {
             self.judge.task(on).is_none_or(|on| {
@@ -223,4 +248,21 @@ impl World {
             format!("{} tasks stay: {all}", stays.len()),
         )
     }
+}
+
+fn wish(id: &TaskId, action: Action) -> Sent {
+    Sent::Act(ActRequest {
+        id: id.clone(),
+        action,
+        actor: Actor::User(UID),
+        dry_run: false,
+    })
+}
+
+/// Whether a person who raises its budget lets it go on.
+fn is_paused_for_money(task: &Task) -> bool {
+    let reasons = &task.life.pause_reasons;
+    task.life.state == State::Paused
+        && reasons.contains(&PauseReason::Budget)
+        && !reasons.contains(&PauseReason::Resources)
 }

@@ -14,12 +14,8 @@ pub struct Met {
     outcomes: BTreeMap<OutcomeKind, u64>,
 }
 
-/// Events of the table that nothing enters yet, and those that no client here asks for: sessions in a person's hands, and
-/// accounts that stand in for others.
-const NOT_ENTERED: [EventKind; 8] = [
-    EventKind::Attach,
-    EventKind::Detach,
-    EventKind::Move,
+/// Events of the table that nothing enters yet.
+const NOT_ENTERED: [EventKind; 5] = [
     EventKind::Test,
     EventKind::Defer,
     EventKind::Hold,
@@ -31,7 +27,7 @@ const NOT_ENTERED: [EventKind; 8] = [
 const NO_END: [OutcomeKind; 1] = [OutcomeKind::DependencyFailed];
 
 /// Paths of recovery, faults, crash points and answers that a long run meets.
-pub const EXPECTED: [&str; 61] = [
+pub const EXPECTED: [&str; 75] = [
     // the lines of recovery's table
     "recovery: empty, free: never ran",
     "recovery: empty, free, other boot: lost",
@@ -90,6 +86,22 @@ pub const EXPECTED: [&str; 61] = [
     "answer: Already",
     "clean-up",
     "stop all",
+    // notices
+    "a notice is taken",
+    "a notice is not taken",
+    "a notice is heard, and its command fails",
+    "a notice is told again",
+    "a notice is given up unheard",
+    "telling a notice is cut off",
+    "a batch is told of",
+    // money
+    "a share is reserved",
+    "a share grows",
+    "a cost is told",
+    "a cost is reckoned",
+    "an unknown cost counts as what was allowed",
+    "agent's money is used up",
+    "agent's time is used up",
     // accounts
     "probe",
     "probe of the daemon's own",

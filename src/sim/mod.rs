@@ -8,6 +8,8 @@
 //! | [`worker`] | workers and their agents, step by step |
 //! | [`server`] | the server behind the accounts: limits, and resets that move |
 //! | [`client`] | what clients ask |
+//! | [`money`] | which budgets there are, and what agents use up |
+//! | [`notices`] | who wants to be told, and how they are |
 //! | [`daemon`], [`attendant`] | the daemon around the real handler and store, one effect at a time |
 //! | [`judge`], [`truth`] | what must hold after every step, and what truly happened |
 //! | [`world`] | all of that, and one step after the other |
@@ -33,6 +35,9 @@ mod heal;
 pub mod judge;
 pub mod machine;
 pub mod met;
+mod mistakes;
+pub mod money;
+pub mod notices;
 pub mod observe;
 pub mod op;
 pub mod run;

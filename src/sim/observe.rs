@@ -1,8 +1,12 @@
 //! What a transaction leaves, gathered inside it for the judge.
 
 use super::daemon::touched;
+use super::judge::notices::Step;
 use super::judge::rules::intent_of;
 use super::judge::{Judge, Observation, Violation};
+use std::sync::Arc;
+
+use crate::config::Settings;
 use crate::store::{StoreError, Tx};
 use crate::supervisor::account::AccountChange;
 use crate::supervisor::command::{
@@ -10,7 +14,7 @@ use crate::supervisor::command::{
 };
 use crate::supervisor::event::{Effect, SupervisorEvent};
 use crate::supervisor::steps::Handled;
-use crate::task::{IntentKind, Task, Timestamp};
+use crate::task::{IntentKind, Prompt, Task, Timestamp};
 
 /// What a person is told of when the daemon's own events or claims were refused: a bug, always.
 const OWN_REFUSALS: [&str; 2] = ["report_refused", "claims_refused"];
@@ -25,11 +29,12 @@ pub fn observe(
     handled: &[Handled],
     claims: &[Effect],
     now: Timestamp,
-    num_workers: u32,
+    settings: &Arc<Settings>,
 ) -> Result<Observation, StoreError> {
     let mut observed = Observation {
         now: Some(now),
-        num_workers,
+        num_workers: settings.num_workers,
+        settings: Some(Arc::clone(settings)),
         ..Observation::default()
     };
     let mut told = std::collections::BTreeMap::new();
@@ -53,9 +58,17 @@ pub fn observe(
             }
         }
         note(judge, done, &mut observed);
+        note_notices(judge, &done.effects, &mut observed);
     }
+    note_notices(judge, claims, &mut observed);
     let effects = handled.iter().flat_map(|done| &done.effects).chain(claims);
     for effect in effects {
+        if let Effect::Launch(launch) = effect {
+            let prompt = launch.task.spec.command.prompt();
+            let place = prompt.filter(|_| launch.is_probe).map(Prompt::place);
+            let launched = (launch.task.attempt(), launch.share, place);
+            observed.money.launched.push(launched);
+        }
         if let Effect::Attention(attention) = effect
             && OWN_REFUSALS.contains(&attention.kind)
         {
@@ -70,7 +83,10 @@ pub fn observe(
 fn note(judge: &Judge, done: &Handled, observed: &mut Observation) {
     match (&done.event, &done.answer) {
         (SupervisorEvent::Attempt(report), Ok(_)) => observed.reports.push(report.clone()),
-        (SupervisorEvent::Settings(settings), _) => observed.num_workers = settings.num_workers,
+        (SupervisorEvent::Settings(settings), _) => {
+            observed.num_workers = settings.num_workers;
+            observed.settings = Some(Arc::clone(settings));
+        }
         (
             SupervisorEvent::Command(
                 Command::Account {
@@ -84,7 +100,27 @@ fn note(judge: &Judge, done: &Handled, observed: &mut Observation) {
         ) if !matches!(change, AccountChange::Put(_)) => {
             observed.cleared.push((agent.clone(), name.clone()));
         }
+        (SupervisorEvent::Told(told), Ok(_)) => {
+            let taken = told.failed.is_none();
+            observed.notices.push(Step::Told(told.id.clone(), taken));
+        }
+        (SupervisorEvent::Command(Command::CloseBatch { batch, .. }, _), Ok(_)) => {
+            observed.notices.push(Step::Closed(batch.clone()));
+        }
+        (
+            SupervisorEvent::Command(Command::Submit(_), _),
+            Ok(Reply::Submitted { task, fresh: true }),
+        ) => {
+            if let Some(batch) = &task.spec.batch {
+                observed
+                    .notices
+                    .push(Step::New(task.id.clone(), batch.clone()));
+            }
+        }
         (SupervisorEvent::Command(Command::Act(request), _), Ok(Reply::Acted { task, effect })) => {
+            if request.action == Action::Detach && !request.dry_run {
+                observed.handed_back.insert(task.id.clone());
+            }
             if let Some(wish) = wish_of(request, task, *effect) {
                 observed.wishes.push((task.attempt(), wish));
             }
@@ -94,6 +130,32 @@ fn note(judge: &Judge, done: &Handled, observed: &mut Observation) {
             observed.complaint = observed.complaint.take().or(broken);
         }
         _ => {}
+    }
+}
+
+/// What it does that concerns notices, in its order.
+fn note_notices(judge: &Judge, effects: &[Effect], observed: &mut Observation) {
+    for effect in effects {
+        match effect {
+            Effect::Changed(change) => {
+                let is_new = |step: &Step| matches!(step, Step::New(id, _) if *id == change.id);
+                if judge.is_in_a_batch(&change.id) || observed.notices.iter().any(is_new) {
+                    let moved = Step::Moved(change.id.clone(), change.state);
+                    observed.notices.push(moved);
+                }
+            }
+            Effect::Tell(tell) => {
+                let notice = Box::new(tell.notice.clone());
+                observed.notices.push(Step::Tell(notice));
+            }
+            Effect::Launch(_)
+            | Effect::Stop { .. }
+            | Effect::Forget(_)
+            | Effect::RemoveFiles(_)
+            | Effect::Log(_)
+            | Effect::Attention(_)
+            | Effect::AttentionOver(_) => {}
+        }
     }
 }
 

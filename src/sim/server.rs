@@ -3,10 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::chance::Chance;
-use crate::task::{Block, BlockKind, Timestamp, Trouble, Window};
+use crate::task::{Block, BlockKind, Place, Timestamp, Trouble, Window};
 
 /// Accounts that tasks of agents use.
 pub const ACCOUNTS: [&str; 3] = ["default", "work", "spare"];
+/// Where tasks may be asked: the accounts, and the login of another agent.
+pub const PLACES: [(&str, &str); 4] = [
+    ("claude", "default"),
+    ("claude", "work"),
+    ("claude", "spare"),
+    ("codex", "default"),
+];
 /// Models that they name.
 pub const MODELS: [&str; 2] = ["opus", "haiku"];
 
@@ -26,7 +33,7 @@ struct Limit {
 /// The server.
 #[derive(Debug, Clone, Default)]
 pub struct Server {
-    limits: BTreeMap<&'static str, Limit>,
+    limits: BTreeMap<(&'static str, &'static str), Limit>,
 }
 
 impl Server {
@@ -44,12 +51,12 @@ impl Server {
             until_ms: now_ms + 1_000 + chance.ms(span_ms),
             announced: chance.percent(ANNOUNCED_PERCENT),
         };
-        self.limits.insert(chance.one_of(ACCOUNTS), limit);
+        self.limits.insert(chance.one_of(PLACES), limit);
     }
 
     /// A reset comes earlier, or later, than was said.
     pub fn move_reset(&mut self, chance: &mut Chance) {
-        if let Some(limit) = self.limits.get_mut(chance.one_of(ACCOUNTS)) {
+        if let Some(limit) = self.limits.get_mut(&chance.one_of(PLACES)) {
             limit.until_ms += chance.ms(2 * HOUR_MS) - chance.ms(2 * HOUR_MS);
         }
     }
@@ -59,10 +66,17 @@ impl Server {
         self.limits.clear();
     }
 
+    fn limit_of(&self, place: &Place) -> Option<&Limit> {
+        let is_it =
+            |(agent, account): &(&str, &str)| *agent == place.agent && *account == place.account;
+        let mut limits = self.limits.iter();
+        limits.find_map(|(key, limit)| is_it(key).then_some(limit))
+    }
+
     /// What a run on this account meets now.
     #[must_use]
-    pub fn block(&self, account: &str, now_ms: i64, chance: &mut Chance) -> Option<Block> {
-        let limit = self.limits.get(account)?;
+    pub fn block(&self, place: &Place, now_ms: i64, chance: &mut Chance) -> Option<Block> {
+        let limit = self.limit_of(place)?;
         if limit.until_ms <= now_ms {
             return None;
         }
@@ -81,8 +95,8 @@ impl Server {
 
     /// What it says about the windows of an account.
     #[must_use]
-    pub fn windows(&self, account: &str, now_ms: i64, chance: &mut Chance) -> Vec<Window> {
-        let until = self.limits.get(account).map(|limit| limit.until_ms);
+    pub fn windows(&self, place: &Place, now_ms: i64, chance: &mut Chance) -> Vec<Window> {
+        let until = self.limit_of(place).map(|limit| limit.until_ms);
         let resets_at = until.filter(|until| *until > now_ms);
         vec![Window {
             name: "five_hour".to_owned(),

@@ -1,8 +1,9 @@
 //! What truly happened, kept where no daemon and no power loss can reach it: what rows say is judged by this.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::judge::Violation;
+use super::money::Spent;
 use crate::task::{AttemptId, Block, Outcome, TaskId};
 
 /// The truth about one attempt.
@@ -10,6 +11,10 @@ use crate::task::{AttemptId, Block, Outcome, TaskId};
 pub struct Truth {
     /// Its agent has started.
     pub agent_started: bool,
+    /// What its agent has used up.
+    pub spent: Spent,
+    /// What it said at its end that it has cost.
+    pub told_micro_usd: Option<u64>,
     /// Its agent has done what it was asked.
     pub succeeded: bool,
     /// What its worker wrote down at the end.
@@ -32,6 +37,8 @@ pub struct Truth {
 #[derive(Debug, Clone, Default)]
 pub struct Truths {
     by_attempt: BTreeMap<AttemptId, Truth>,
+    /// Tasks whose sessions persons have.
+    pub in_hand: BTreeSet<TaskId>,
 }
 
 impl Truths {
@@ -64,7 +71,13 @@ impl Truths {
                 format!("the agent of {attempt} starts, a daemon has closed the attempt"),
             ));
         }
-        truth.agent_started = true;
+        if self.in_hand.contains(&attempt.task) {
+            return Err(Violation::new(
+                "nobody else gets into a session that a person has",
+                format!("the agent of {attempt} starts, a person has its session"),
+            ));
+        }
+        self.at(attempt).agent_started = true;
         Ok(())
     }
 

@@ -3,9 +3,11 @@
 use super::chance::Chance;
 use super::judge::Violation;
 use super::machine::{Kind, Machine, RecordPart, beat, started};
+use super::money::Spent;
 use super::server::Server;
 use crate::attempt::record::{Exit, ProcessStamp, Read};
-use crate::task::{AttemptId, Intent, Outcome, OutcomeKind, Report, Task};
+use crate::budget::Budget;
+use crate::task::{AttemptId, Intent, Outcome, OutcomeKind, Place, Report, Task};
 
 /// How far a worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +66,14 @@ pub struct Worker {
     pub plan: Plan,
     /// What it said so far.
     pub report: Report,
-    /// The account of its agent.
-    account: Option<String>,
+    /// What it may use up.
+    share: Budget,
+    /// What it has used up.
+    spent: Spent,
+    /// When its agent started, by the monotonic clock.
+    since_ms: u64,
+    /// Where its agent is asked.
+    place: Option<Place>,
 }
 
 /// Ends of agents that have a prompt.
@@ -100,8 +108,8 @@ const COMMAND_ENDS: [OutcomeKind; 7] = [
 impl Worker {
     /// A worker for a claimed task.
     #[must_use]
-    pub fn new(task: &Task, chance: &mut Chance) -> Self {
-        let prompt = task.spec.command.prompt();
+    pub fn new(task: &Task, share: Budget, chance: &mut Chance) -> Self {
+        let prompt = task.prompt_there();
         let failed = task
             .life
             .agent
@@ -135,7 +143,10 @@ impl Worker {
                 session,
                 ..Report::default()
             },
-            account: prompt.map(|prompt| prompt.account.clone()),
+            share,
+            spent: Spent::default(),
+            since_ms: 0,
+            place: prompt.map(|prompt| prompt.place()),
         }
     }
 }
@@ -264,6 +275,7 @@ fn spawns(machine: &mut Machine, pid: i32, attempt: &AttemptId) -> Result<&'stat
     }
     machine.truths.agent_starts(attempt)?;
     let agent = machine.spawn(attempt, Kind::Member);
+    let since_ms = machine.mono_ms;
     let record = started(machine, machine.stamp(pid), Some(agent));
     machine.write_record(attempt, |it| {
         it.started = Read::Value(record);
@@ -271,6 +283,7 @@ fn spawns(machine: &mut Machine, pid: i32, attempt: &AttemptId) -> Result<&'stat
     });
     if let Some(worker) = machine.worker_mut(pid) {
         worker.agent = Some(agent);
+        worker.since_ms = since_ms;
         worker.said_started = true;
         worker.phase = Phase::Running;
     }
@@ -284,7 +297,7 @@ fn runs(
     healing: bool,
     chance: &mut Chance,
 ) -> &'static str {
-    let now_ms = machine.wall_ms;
+    let (now_ms, mono_ms) = (machine.wall_ms, machine.mono_ms);
     let proof = beat(machine);
     let Some(process) = machine.processes.get_mut(&pid) else {
         return "no worker";
@@ -293,18 +306,9 @@ fn runs(
     let Kind::Worker(worker) = &mut process.kind else {
         return "no worker";
     };
-    if worker.told.is_some() {
-        // It was asked to stop: a well-behaved program ends with exit code 0, and is not done for that.
-        let kind = chance.one_of([
-            OutcomeKind::Signaled,
-            OutcomeKind::Exited,
-            OutcomeKind::Succeeded,
-        ]);
-        let mut outcome = Outcome::of(kind);
-        outcome.stop_sent = true;
-        worker.outcome = Some(outcome);
-        worker.phase = Phase::Ended;
-        return "agent was stopped";
+    if let Some(what) = ended_by_us(worker, mono_ms, chance) {
+        tells_cost(machine, pid, chance.percent(20));
+        return what;
     }
     match if healing { 9 } else { chance.below(10) } {
         0..3 => {
@@ -315,21 +319,29 @@ fn runs(
             "worker beats"
         }
         3 | 4 => {
-            let Some(account) = worker.account.clone() else {
+            let Some(place) = worker.place.clone() else {
                 return "agent works";
             };
-            if server.block(&account, now_ms, chance).is_some() {
+            if server.block(&place, now_ms, chance).is_some() {
                 return "agent tries";
             }
+            if worker.plan == Plan::End(OutcomeKind::UnknownSession) {
+                return "agent looks for its session";
+            }
+            worker
+                .spent
+                .request(&mut worker.report, place.model.as_deref(), chance);
+            let spent = worker.spent;
             worker.report.served = true;
-            worker.report.windows = server.windows(&account, now_ms, chance);
+            worker.report.windows = server.windows(&place, now_ms, chance);
             worker.report.overage = chance.percent(3);
             let report = worker.report.clone();
             machine.write_record(&attempt, |it| {
                 it.report = Read::Value(report);
                 RecordPart::Hint
             });
-            "agent was served"
+            machine.truths.at(&attempt).spent = spent;
+            keeps_to_its_share(machine, pid)
         }
         5 => {
             // What it starts may outlive it.
@@ -339,6 +351,29 @@ fn runs(
         6 if worker.plan == Plan::Hang => "agent hangs",
         _ => finishes(machine, server, pid, healing, chance),
     }
+}
+
+/// It was asked to stop, or its time is used up.
+fn ended_by_us(worker: &mut Worker, mono_ms: u64, chance: &mut Chance) -> Option<&'static str> {
+    let ran_ms = mono_ms.saturating_sub(worker.since_ms);
+    let (kind, what) = if worker.told.is_some() {
+        // A well-behaved program ends with exit code 0, and is not done for that.
+        let kind = chance.one_of([
+            OutcomeKind::Signaled,
+            OutcomeKind::Exited,
+            OutcomeKind::Succeeded,
+        ]);
+        (kind, "agent was stopped")
+    } else if worker.share.run_ms.is_some_and(|most| ran_ms > most) {
+        (OutcomeKind::TimedOut, "agent's time is used up")
+    } else {
+        return None;
+    };
+    let mut outcome = Outcome::of(kind);
+    outcome.stop_sent = true;
+    worker.outcome = Some(outcome);
+    worker.phase = Phase::Ended;
+    Some(what)
 }
 
 /// The agent ends by itself.
@@ -358,9 +393,9 @@ fn finishes(
         return "no worker";
     };
     let block = worker
-        .account
+        .place
         .as_ref()
-        .and_then(|account| server.block(account, now_ms, chance));
+        .and_then(|place| server.block(place, now_ms, chance));
     let kind = match (worker.plan, block) {
         (_, Some(block)) => {
             worker.report.block = Some(block);
@@ -371,17 +406,63 @@ fn finishes(
         (Plan::Succeed, None) => OutcomeKind::Succeeded,
         (Plan::End(kind), None) => kind,
     };
-    worker.report.cost_micro_usd = chance.percent(70).then(|| chance.below(1_000_000));
+    let is_told = chance.percent(if has_result(kind) { 95 } else { 30 });
     if kind == OutcomeKind::Succeeded {
-        worker.report.served = worker.account.is_some();
+        worker.report.served = worker.place.is_some();
     }
     worker.outcome = Some(Outcome::of(kind));
     worker.phase = Phase::Ended;
     let block = worker.report.block.clone();
+    tells_cost(machine, pid, is_told);
     let truth = machine.truths.at(&attempt);
     truth.succeeded = kind == OutcomeKind::Succeeded;
     truth.block = block;
     "agent ended"
+}
+
+/// Whether such an end comes with a result, in which the agent says what the run has cost.
+const fn has_result(kind: OutcomeKind) -> bool {
+    matches!(
+        kind,
+        OutcomeKind::Succeeded
+            | OutcomeKind::ToolsDenied
+            | OutcomeKind::ToolDeferred
+            | OutcomeKind::MaxTurns
+            | OutcomeKind::MaxBudget
+            | OutcomeKind::Refused
+            | OutcomeKind::AgentError
+    )
+}
+
+/// The agent says at its end what the run has cost, or does not.
+fn tells_cost(machine: &mut Machine, pid: i32, tells: bool) {
+    let Some(process) = machine.processes.get_mut(&pid) else {
+        return;
+    };
+    let attempt = process.attempt.clone();
+    let Kind::Worker(worker) = &mut process.kind else {
+        return;
+    };
+    if worker.place.is_none() {
+        return;
+    }
+    worker.report.cost_micro_usd = tells.then(|| worker.spent.micro_usd());
+    machine.truths.at(&attempt).told_micro_usd = worker.report.cost_micro_usd;
+}
+
+/// After each answer the agent looks whether its share of money is used up.
+fn keeps_to_its_share(machine: &mut Machine, pid: i32) -> &'static str {
+    let Some(worker) = machine.worker_mut(pid) else {
+        return "no worker";
+    };
+    let spent = worker.spent.micro_usd();
+    if worker.share.micro_usd.is_none_or(|most| spent < most) {
+        return "agent was served";
+    }
+    worker.outcome = Some(Outcome::of(OutcomeKind::MaxBudget));
+    worker.phase = Phase::Ended;
+    tells_cost(machine, pid, true);
+    "agent's money is used up"
 }
 
 /// Ends what is left of the tree and writes the end down.
@@ -404,7 +485,7 @@ fn ends(machine: &mut Machine, pid: i32, attempt: &AttemptId) -> &'static str {
         .outcome
         .clone()
         .unwrap_or_else(|| Outcome::of(OutcomeKind::Exited));
-    let report = worker.account.is_some().then(|| worker.report.clone());
+    let report = worker.place.is_some().then(|| worker.report.clone());
     let exit = Exit {
         outcome: outcome.clone(),
         ended_at,

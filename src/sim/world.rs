@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::attendant::Step;
 use super::bug::Bug;
 use super::chance::Chance;
 use super::client::{self, Sent};
@@ -11,12 +12,13 @@ use super::disk::{Disk, Faults, with_disk};
 use super::judge::{Judge, Judged, Violation};
 use super::machine::{Kind, Shared};
 use super::met::Met;
+use super::money;
 use super::op::{Op, OpKind};
 use super::server::Server;
 use super::worker;
 use crate::config::Settings;
 use crate::store::{OpenError, StoreError};
-use crate::supervisor::command::{ActEffect, Refusal, Reply, SubmitRequest};
+use crate::supervisor::command::{ActEffect, Action, Refusal, Reply, SubmitRequest};
 use crate::supervisor::event::Effect;
 use crate::task::TaskId;
 
@@ -57,7 +59,7 @@ pub struct World {
     pub(super) judge: Judge,
     /// What was met.
     pub met: Met,
-    settings: Arc<Settings>,
+    pub(super) settings: Arc<Settings>,
     sent: Vec<SubmitRequest>,
     /// Steps so far.
     pub steps: u64,
@@ -89,7 +91,7 @@ impl World {
             rival: None,
             judge: Judge::default(),
             met: Met::default(),
-            settings: client::settings(2),
+            settings: Arc::new(client::settings(2)),
             sent: Vec::new(),
             steps: 0,
             hash: FNV.0,
@@ -242,7 +244,7 @@ impl World {
                 } else if agent.is_some_and(|agent| agent.probe) {
                     self.met.meet("probe");
                 }
-                let attendant = super::attendant::Attendant::launch(&launch.task);
+                let attendant = super::attendant::Attendant::launch(&launch, &daemon.settings);
                 daemon.attendants.insert(attempt, attendant);
                 Ok("launch")
             }
@@ -266,9 +268,12 @@ impl World {
             Effect::RemoveFiles(_)
             | Effect::Changed(_)
             | Effect::Log(_)
-            | Effect::Tell(_)
             | Effect::Attention(_)
             | Effect::AttentionOver(_) => Ok("told"),
+            Effect::Tell(tell) => {
+                daemon.tell(tell.notice, &self.machine);
+                Ok("a notice is to be told")
+            }
         }
     }
 
@@ -293,6 +298,11 @@ impl World {
                 Ok("a submission is acknowledged")
             }
             (Sent::Act(request), Ok(Reply::Acted { effect, .. })) => {
+                if matches!(request.action, Action::Attach { .. })
+                    && (request.dry_run, *effect) == (false, ActEffect::Done)
+                {
+                    self.judge.handed_over(&request.id)?;
+                }
                 self.met.meet(match (request.dry_run, effect) {
                     (true, _) => "dry run",
                     (false, ActEffect::Done) => "answer: Done",
@@ -328,15 +338,22 @@ impl World {
             return Ok("no daemon");
         };
         let step = daemon.attend(&self.machine, chance, &mut self.met);
+        self.attended(&step)?;
+        if !step.reports.is_empty() {
+            self.detail(|| format!("{:?}", step.reports));
+        }
+        Ok(step.what)
+    }
+
+    /// What an attendant has reported, and what a person has heard.
+    pub(super) fn attended(&mut self, step: &Step) -> Judged {
         let machine = self.machine.get();
         for report in &step.reports {
             self.judge.reported(report, &machine.truths)?;
         }
         drop(machine);
-        if !step.reports.is_empty() {
-            self.detail(|| format!("{:?}", step.reports));
-        }
-        Ok(step.what)
+        let heard = step.heard.as_deref();
+        heard.map_or(Ok(()), |notice| self.judge.heard(notice))
     }
 
     /// A transaction of the daemon; it may die in the midst of it.
@@ -367,14 +384,14 @@ impl World {
             let events: Vec<_> = daemon.events.iter().take(limit).collect();
             format!("{events:?}")
         });
-        let workers = daemon.settings.num_workers;
+        let settings = Arc::clone(&daemon.settings);
         let judge = &self.judge;
         let fate = daemon.batch(
             limit,
             &self.machine,
             chance.draw(),
             &mut |tx, handled, claims| {
-                super::observe::observe(judge, tx, handled, claims, now, workers)
+                super::observe::observe(judge, tx, handled, claims, now, &settings)
             },
         );
         with_disk(|disk| disk.set_fuse(None));
@@ -386,6 +403,7 @@ impl World {
             Fate::Committed(observed) => {
                 let truths = &mut machine.truths;
                 self.judge.committed(*observed, truths, &mut self.met)?;
+                self.judge.check_hands(&machine)?;
                 drop(machine);
                 self.check_memory()?;
                 Ok("committed")
@@ -485,7 +503,9 @@ impl World {
             OpKind::Account => (client::account(chance, now), "wished of an account"),
             _ => {
                 let workers = u32::try_from(1 + chance.below(4)).unwrap_or(1);
-                self.settings = client::settings(workers);
+                let mut settings = client::settings(workers);
+                money::settle(&mut settings, chance);
+                self.settings = Arc::new(settings);
                 (Sent::Settings(Arc::clone(&self.settings)), "new settings")
             }
         };
@@ -567,6 +587,7 @@ impl World {
         };
         let mut machine = self.machine.get();
         let (judge, met) = (&mut self.judge, &mut self.met);
+        judge.set(&daemon.settings);
         let read = store
             .batch()
             .and_then(|mut batch| batch.step(|tx| judge.reread(tx, &mut machine.truths, met)));
@@ -577,6 +598,10 @@ impl World {
 
     /// The daemon is dead: nothing of it reaches the disk any more.
     pub(super) fn bury(&mut self) {
+        let tellings = self.daemon.iter().flat_map(|daemon| &daemon.tellings);
+        if tellings.filter(|it| it.runs()).count() > 0 {
+            self.met.meet("telling a notice is cut off");
+        }
         with_disk(Disk::kill);
         self.daemon = None;
         self.rival = None;

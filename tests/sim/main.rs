@@ -115,7 +115,7 @@ fn found(bug: Bug) -> Failed {
 }
 
 /// Those that are found soon; the others are left to `auto-claude-sim --find-bugs`, which takes minutes.
-const QUICK_BUGS: [Bug; 10] = [
+const QUICK_BUGS: [Bug; 15] = [
     Bug::SkipSync,
     Bug::SkipStartSync,
     Bug::DropLockCheck,
@@ -126,6 +126,11 @@ const QUICK_BUGS: [Bug; 10] = [
     Bug::ForgetSlots,
     Bug::RecordAfterClaim,
     Bug::RepeatLaunch,
+    Bug::ReserveNothing,
+    Bug::SettleTwice,
+    Bug::UnknownIsNothing,
+    Bug::ForgetNotices,
+    Bug::ResumeAttached,
 ];
 
 #[test]

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::sessions::place_of;
 use super::{Judged, Observation, demand};
 use crate::config::Settings;
 use crate::holds::{Account, Policy, Run, same_model};
 use crate::store::AccountRow;
 use crate::supervisor::account::policy;
 use crate::supervisor::event::AttemptReport;
-use crate::task::{Block, BlockKind, Prompt, Task, Timestamp};
+use crate::task::{Block, BlockKind, Place, Task, Timestamp};
 
 /// No hold waits longer for its probe.
 const HOLD_MAX_MS: i64 = 8 * 24 * 3_600 * 1_000;
@@ -24,8 +25,8 @@ pub(super) struct Shadow {
     accounts: BTreeMap<Key, Account>,
 }
 
-fn key_of(prompt: &Prompt) -> Key {
-    (prompt.agent.clone(), prompt.account.clone())
+fn key_of(place: &Place) -> Key {
+    (place.agent.clone(), place.account.clone())
 }
 
 impl Shadow {
@@ -34,12 +35,12 @@ impl Shadow {
     }
 
     /// The accounts that only a person opens.
-    pub(super) fn closed(&self) -> Vec<String> {
+    pub(super) fn closed(&self) -> Vec<Key> {
         let is_closed = |account: &Account| account.holds().iter().any(|it| it.until.is_none());
         let accounts = self.accounts.iter();
         accounts
             .filter(|(_, account)| is_closed(account))
-            .map(|(key, _)| key.1.clone())
+            .map(|(key, _)| key.clone())
             .collect()
     }
 
@@ -83,8 +84,13 @@ impl Shadow {
     }
 
     /// A run ended for a limit whose end was announced.
-    pub(super) fn ended(&mut self, task: &Task, block: Option<&Block>, now: Option<Timestamp>) {
-        let (Some(prompt), Some(now)) = (task.spec.command.prompt(), now) else {
+    pub(super) fn ended(
+        &mut self,
+        place: Option<&Place>,
+        block: Option<&Block>,
+        now: Option<Timestamp>,
+    ) {
+        let (Some(place), Some(now)) = (place, now) else {
             return;
         };
         let Some(block) = block else {
@@ -101,18 +107,18 @@ impl Shadow {
         let ahead = |until: &Timestamp| *until > now && until.ms_since(now) <= HOLD_MAX_MS;
         if let Some(until) = block.until.filter(ahead).filter(|_| is_limit) {
             let model = model_of(block);
-            let end = self.ends.entry((key_of(prompt), model)).or_insert(until);
+            let end = self.ends.entry((key_of(place), model)).or_insert(until);
             *end = until.max(*end);
         }
     }
 
     /// A task of an agent was claimed: nothing over it but what it is the probe of, and no announced end is ahead.
     pub(super) fn claimed(&self, task: &Task, observed: &Observation, now: Timestamp) -> Judged {
-        let Some(prompt) = task.spec.command.prompt() else {
+        let Some(place) = place_of(task, &task.life) else {
             return Ok(());
         };
-        let key = key_of(prompt);
-        let model = prompt.model.as_deref();
+        let key = key_of(&place);
+        let model = place.model.as_deref();
         for ((known, held), until) in &self.ends {
             let covers = held.is_empty() || model.is_none_or(|model| same_model(held, model));
             let is_ahead = *until > now && until.ms_since(now) <= HOLD_MAX_MS;
@@ -128,12 +134,7 @@ impl Shadow {
             )?;
         }
         let policy = policy_of_sim();
-        let row = observed
-            .accounts
-            .iter()
-            .find(|row| row.agent == key.0 && row.name == key.1);
-        let account = row.map(|row| serde_json::from_str::<Account>(&row.state));
-        let Some(Ok(account)) = account else {
+        let Some(account) = account_at(&place, &observed.accounts) else {
             return Ok(());
         };
         let run = Run::Attempt(task.attempt());
@@ -177,7 +178,14 @@ fn model_of(block: &Block) -> String {
     named.unwrap_or_default()
 }
 
+/// What the rows say of an account.
+pub(super) fn account_at(place: &Place, rows: &[AccountRow]) -> Option<Account> {
+    let is_it = |row: &&AccountRow| row.agent == place.agent && row.name == place.account;
+    let row = rows.iter().find(is_it)?;
+    serde_json::from_str(&row.state).ok()
+}
+
 /// What the settings of every simulation say about holds.
-fn policy_of_sim() -> Policy {
+pub(super) fn policy_of_sim() -> Policy {
     policy(&Settings::default())
 }

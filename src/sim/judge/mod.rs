@@ -1,18 +1,26 @@
 //! What must hold after every step, judged with a bookkeeping of its own: from the journal and the rows as they were committed,
 //! from what clients were told, and from what truly happened ([`super::truth`]).
 
+mod budgets;
 mod holds;
+mod ledger;
+pub mod notices;
 pub mod rules;
+mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::met::Met;
 use super::truth::Truths;
+use crate::config::Settings;
 use crate::store::{AccountRow, JournalRow, StoreError, Tx};
 use crate::supervisor::event::AttemptReport;
 use crate::task::{
-    AttemptId, Event, EventKind, IntentKind, Lifecycle, OutcomeKind, State, Task, TaskId, Timestamp,
+    AttemptId, Event, EventKind, IntentKind, Lifecycle, OutcomeKind, Place, State, Task, TaskId,
+    Timestamp,
 };
+use sessions::place_of;
 
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +87,16 @@ pub struct Observation {
     pub wishes: Vec<(AttemptId, IntentKind)>,
     /// Accounts about which a person knew better.
     pub cleared: Vec<(String, String)>,
+    /// Sessions that clients hand back.
+    pub handed_back: BTreeSet<TaskId>,
+    /// All notices that are to be told and the batches that it touched, where it touched any.
+    pub notice_rows: Option<notices::Rows>,
+    /// What concerns notices, in its order.
+    pub notices: Vec<notices::Step>,
+    /// The settings at its end.
+    pub settings: Option<Arc<Settings>>,
+    /// Money.
+    pub money: budgets::Money,
     /// Slots that may be given.
     pub num_workers: u32,
     /// Its commit has written something.
@@ -102,6 +120,9 @@ pub struct Judge {
     latest: Option<Timestamp>,
     was_set_back: bool,
     holds: holds::Shadow,
+    budgets: budgets::Budgets,
+    sessions: sessions::Sessions,
+    notices: notices::Notices,
     /// What was first reported as an attempt's end.
     ends: BTreeMap<AttemptId, OutcomeKind>,
     /// Commits under which the process died or whose sync failed, since the last that went well: one of them may have happened,
@@ -130,6 +151,8 @@ impl Judge {
             observed.tasks.insert(id, (task, journal));
         }
         observed.accounts = tx.accounts()?;
+        budgets::read(tx, observed)?;
+        observed.notice_rows = self.notices.rows(tx, &observed.notices)?;
         Ok(())
     }
 
@@ -175,6 +198,8 @@ impl Judge {
         self.was_set_back |= self.latest > Some(now);
         self.latest = self.latest.max(Some(now));
         self.holds.heard(&observed);
+        self.sessions.begin_commit();
+        self.budgets.settle(&observed, &self.tasks, truths)?;
         for (attempt, kind) in &observed.wishes {
             self.wishes
                 .entry(attempt.clone())
@@ -192,6 +217,16 @@ impl Judge {
                 claimed.push(id.clone());
             }
         }
+        for what in self.notices.committed(&observed)? {
+            met.meet(what);
+        }
+        for what in self.budgets.met() {
+            met.meet(what);
+        }
+        truths.in_hand = self.sessions.in_hand().cloned().collect();
+        let of_claims = claimed.iter().filter_map(|id| self.tasks.get(id));
+        let of_claims: Vec<&Task> = of_claims.map(|seen| &seen.task).collect();
+        self.budgets.claimed(&observed, &of_claims, now)?;
         self.holds.settle(&observed);
         for id in &claimed {
             self.check_predecessors(id)?;
@@ -235,6 +270,17 @@ impl Judge {
             next.check()
                 .map_err(|rule| Violation::new("a row makes sense", rule))?;
             self.check_step(task, &before, &row.event, &next, truths)?;
+            self.sessions
+                .check(task, &before, &row.event, &next, observed)?;
+            self.notices.moved(task, &before, &next);
+            let now = observed.now.unwrap_or(row.at);
+            self.budgets
+                .moved(task, &before, &row.event, row.actor, now)?;
+            if let Event::Moved { from, to, .. } = &row.event {
+                let account = |place: &Place| holds::account_at(place, &observed.accounts);
+                let policy = holds::policy_of_sim();
+                sessions::check_doors(&task.id, (from, to), &account, &policy, row.at)?;
+            }
             if let Event::Ended { outcome, .. } = &row.event {
                 met.outcome(outcome.kind);
                 let attempt = AttemptId {
@@ -246,7 +292,8 @@ impl Judge {
                 let block = whole.and_then(|truth| truth.block.as_ref());
                 // Nobody has seen what a lost run met.
                 let seen = block.filter(|_| outcome.kind != OutcomeKind::Lost);
-                self.holds.ended(task, seen, observed.now);
+                let place = place_of(task, &before);
+                self.holds.ended(place.as_ref(), seen, observed.now);
             }
             if let Event::Claimed { slot, .. } = row.event {
                 claimed = true;
@@ -269,10 +316,14 @@ impl Judge {
     /// It was cleaned up. An end that is reported late may be older than what is kept, so that it is noted and cleaned up in
     /// one commit: no row ever showed it, and those that waited for it go on all the same.
     fn gone(&mut self, id: &TaskId, gone: &BTreeMap<TaskId, Option<State>>) -> Judged {
+        let told = gone.get(id);
         let Some(seen) = self.tasks.remove(id) else {
+            // Submitted, over at once and cleaned up, all in one commit: it was there.
+            if let Some(last) = told.copied().flatten() {
+                self.note_final(id, last);
+            }
             return Ok(());
         };
-        let told = gone.get(id);
         demand(told.is_some(), "no acknowledged task is lost", || {
             format!("{id} is gone, it was {}", seen.task.life.state.name())
         })?;
@@ -280,6 +331,7 @@ impl Judge {
         demand(last.is_final(), "no acknowledged task is lost", || {
             format!("{id} was {} and was cleaned up", last.name())
         })?;
+        self.sessions.forget(id);
         self.keys.retain(|_, (known, _)| known != id);
         self.launched.retain(|attempt| attempt.task != *id);
         self.ends.retain(|attempt, _| attempt.task != *id);
@@ -322,8 +374,13 @@ impl Judge {
 
     /// The accounts that only a person opens.
     #[must_use]
-    pub fn closed_accounts(&self) -> Vec<String> {
+    pub fn closed_accounts(&self) -> Vec<(String, String)> {
         self.holds.closed()
+    }
+
+    /// The settings with which a daemon starts.
+    pub fn set(&mut self, settings: &Arc<Settings>) {
+        self.budgets.set(settings);
     }
 
     /// What a key was acknowledged as.
@@ -378,6 +435,8 @@ impl Judge {
 
     /// The process died in the midst of this commit, or its sync failed.
     pub fn may_have_committed(&mut self, observed: Observation) {
+        // That the time of a task has come may be all that it wrote, and no row shows it.
+        self.latest = self.latest.max(observed.now);
         self.maybe.push(observed);
     }
 
@@ -424,6 +483,9 @@ impl Judge {
                 return Ok(Err(Violation::new("the journal folds to the row", text)));
             }
         }
+        if let Err(violation) = self.budgets.reread(tx)? {
+            return Ok(Err(violation));
+        }
         let total = tx.counts()?.total();
         Ok(demand(
             total == self.tasks.len() as u64,
@@ -442,6 +504,16 @@ impl Judge {
         let mut differs = observed.accounts != self.holds.rows();
         if tx.accounts()? != observed.accounts {
             return Ok(false);
+        }
+        if let Some(rows) = &observed.notice_rows {
+            if self.notices.rows(tx, &observed.notices)?.as_ref() != Some(rows) {
+                return Ok(false);
+            }
+            differs |= self.notices.differs(rows);
+        }
+        match self.budgets.is_there(tx, observed)? {
+            None => return Ok(false),
+            Some(is_news) => differs |= is_news,
         }
         for (id, (task, _)) in &observed.tasks {
             let row = tx.task(id)?;

@@ -229,6 +229,8 @@ fn check_truth(
             let fits = written == Some(kind)
                 // Stopped because its budget is used up: that is how it ended.
                 || (kind == OutcomeKind::MaxBudget && budget == Some(IntentKind::Budget))
+                // The time was over that its budget had left.
+                || (kind == OutcomeKind::MaxBudget && written == Some(OutcomeKind::TimedOut))
                 || (written == Some(OutcomeKind::ResumeFailed)
                     && kind == OutcomeKind::PoisonedSession)
                 || (written == Some(OutcomeKind::Limited)
