@@ -4,19 +4,23 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+mod actions;
 mod agents;
 mod budgets;
+mod system;
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::agent::ByHand;
+pub use actions::{ActionName, ActionResult, ActionsRequest};
 pub use agents::{
     AccountView, AgentView, AttachedView, ContractFound, CostView, HoldRequest, HoldView,
     NewPrompt, WindowView,
 };
 pub use budgets::{BudgetView, EstimateView, SpreadView};
+pub use system::{ClaimsView, SystemStatus, WorkerView};
 
-use crate::supervisor::command::{ActEffect, RefusalCode};
+use crate::supervisor::command::RefusalCode;
 use crate::task::{
     AfterFailed, Command, IfLost, Intent, OnLoss, OutcomeKind, PauseReason, Priority, RetryOn,
     SecretRef, State, TaskId, TaskType, Timestamp,
@@ -298,66 +302,6 @@ pub enum BatchLine {
     },
 }
 
-/// The body of `POST /tasks/actions`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ActionsRequest {
-    /// `cancel`, `pause`, `resume`, `retry`, `approve`, `reject`, `edit`.
-    pub action: ActionName,
-    /// Ids or short unique prefixes.
-    #[serde(default)]
-    pub ids: Vec<String>,
-    /// Instead of ids: every task in one of these states.
-    #[serde(default)]
-    pub states: Vec<State>,
-    /// With `cancel`: between SIGTERM and SIGKILL.
-    #[serde(default)]
-    pub grace_ms: Option<u64>,
-    /// With `edit`: what to change.
-    #[serde(default)]
-    pub patch: Option<crate::supervisor::command::SpecPatch>,
-    /// Say what would happen, change nothing.
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
-/// Names of actions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ActionName {
-    /// See [`crate::supervisor::command::Action`].
-    Cancel,
-    /// See there.
-    Pause,
-    /// See there.
-    Resume,
-    /// See there.
-    Retry,
-    /// See there.
-    Approve,
-    /// See there.
-    Reject,
-    /// See there.
-    Edit,
-    /// See there.
-    Attach,
-    /// See there.
-    Detach,
-}
-
-/// What an action did to one task.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ActionResult {
-    /// As it was asked.
-    pub id: String,
-    /// The task after it.
-    pub task: Option<TaskView>,
-    /// What happened.
-    pub effect: Option<ActEffect>,
-    /// Why it was refused.
-    pub error: Option<ErrorBody>,
-}
-
 /// The body of every refused request, and of refused parts of one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ErrorBody {
@@ -378,73 +322,6 @@ pub struct JournalView {
     pub actor: crate::task::Actor,
     /// What.
     pub event: crate::task::Event,
-}
-
-/// A running attempt, as `worker list` shows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct WorkerView {
-    /// The slot.
-    pub slot: u32,
-    /// The task.
-    pub task: TaskId,
-    /// Its name.
-    pub name: String,
-    /// Its generation.
-    pub attempt: u32,
-    /// The worker's pid, once known.
-    pub worker_pid: Option<i32>,
-    /// The command's pid, once known.
-    pub agent_pid: Option<i32>,
-    /// When the command started.
-    pub started_at: Option<Timestamp>,
-    /// Age of the last proof of life.
-    pub heartbeat_age_ms: Option<u64>,
-    /// Bytes of output so far.
-    pub output_bytes: u64,
-    /// The wish to stop it.
-    pub intent: Option<Intent>,
-    /// It was taken over from an earlier daemon.
-    pub adopted: bool,
-}
-
-/// `GET /status`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SystemStatus {
-    /// The daemon's version.
-    pub version: String,
-    /// Its machine.
-    pub machine_id: String,
-    /// Its pid.
-    pub pid: u32,
-    /// Since when it runs.
-    pub started_at: Timestamp,
-    /// The state directory.
-    pub state_dir: PathBuf,
-    /// Slots.
-    pub num_workers: u32,
-    /// Attempts that run.
-    pub running: u32,
-    /// Tasks by state; empty while the database cannot be read.
-    pub tasks: BTreeMap<State, u64>,
-    /// Whether claims go on; if not, why.
-    pub claims: ClaimsView,
-    /// Bytes free where the state directory is.
-    pub disk_free_bytes: u64,
-    /// Memory that can be had without swapping; null when the system does not tell.
-    pub memory_available_bytes: Option<u64>,
-    /// Processes that ran or wanted to, on average over the last minute; null when the system does not tell.
-    pub load_average_1m: Option<f64>,
-    /// Tasks and records that were set aside, and other things a person should look at.
-    pub attention: Vec<String>,
-}
-
-/// Whether new attempts are started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClaimsView {
-    /// They are.
-    pub enabled: bool,
-    /// If not: why, and until when where that is known.
-    pub why_not: Option<String>,
 }
 
 /// One line of `GET /events`.
