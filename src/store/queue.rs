@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::row::{self, BadRow, select_tasks};
 use super::{StoreError, Tx, fold};
+use crate::task::agent::WRAP_UP_WAIT_MAX_MS;
 use crate::task::{Gate, Lifecycle, Task, Timestamp};
 
 /// `tasks.turn`: cannot be claimed.
@@ -90,8 +91,8 @@ impl Tx<'_> {
     }
 
     /// Lets retries take their turn whose time lies further ahead than `longest_ms`, the longest backoff there is: the clock
-    /// was set back since, and nobody asked for such a wait. A time that a person asked for stays. Returns how many;
-    /// [`PROMOTE_CHUNK`] means that there may be more.
+    /// was set back since, and nobody asked for such a wait. A time that a person asked for stays, and so does the end of a
+    /// window. Returns how many; [`PROMOTE_CHUNK`] means that there may be more.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -106,7 +107,7 @@ impl Tx<'_> {
         )?;
         let mut promoted = 0;
         for task in self.put_bad_aside(rows)? {
-            if task.spec.at == task.life.not_before {
+            if task.spec.at == task.life.not_before || waits_for_a_window(&task, now) {
                 continue;
             }
             let lane = task.spec.exclusive.as_deref();
@@ -253,6 +254,17 @@ impl Tx<'_> {
         }
         Ok(tasks)
     }
+}
+
+/// Whether the task is to be asked what remains once a window has begun anew: no backoff, and longer than any.
+fn waits_for_a_window(task: &Task, now: Timestamp) -> bool {
+    let asks = task
+        .life
+        .agent
+        .as_ref()
+        .is_some_and(|agent| agent.ask_what_remains);
+    let waits_ms = task.life.not_before.map(|at| at.ms_since(now));
+    asks && waits_ms.is_some_and(|waits_ms| waits_ms <= WRAP_UP_WAIT_MAX_MS)
 }
 
 /// See [`Tx::settle_lane`].

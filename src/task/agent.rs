@@ -101,6 +101,10 @@ const fn is_zero(count: &u32) -> bool {
 /// Failures of the server in a row under one task, after which they are the task's: it spends retries from then on.
 pub const SERVER_FAILURES_MAX: u32 = 10;
 
+/// The end of a window that is waited for, to ask what remains, lies at most this far ahead: no window is longer than a week,
+/// and one day more is for a reset that moves.
+pub const WRAP_UP_WAIT_MAX_MS: i64 = 8 * 24 * 3_600 * 1_000;
+
 /// Resumes that fail in a row before the session is given up.
 pub const FAILED_RESUMES_MAX: u32 = 2;
 

@@ -357,9 +357,15 @@ fn name_of(name: &str) -> String {
     text::one_line(name, Report::NAME_MAX_BYTES)
 }
 
+/// Whole seconds, or with a fraction; a time outside of all calendars becomes the last one, which nobody believes.
 fn epoch_seconds(raw: &RawValue) -> Option<Timestamp> {
-    let seconds: i64 = get(Some(raw))?;
-    (seconds > 0).then(|| Timestamp::from_ms(seconds.saturating_mul(1000)))
+    let seconds: f64 = get(Some(raw))?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a cast from a float saturates, and so does the time"
+    )]
+    let ms = (seconds * 1000.0).ceil() as i64;
+    (seconds > 0.0).then(|| Timestamp::from_ms(ms))
 }
 
 fn permille(raw: &RawValue) -> Option<u32> {

@@ -7,7 +7,7 @@ use crate::budget::Budget;
 use crate::holds::Run;
 use crate::store::LedgerRow;
 use crate::supervisor::event::Closed;
-use crate::task::agent::AgentFacts;
+use crate::task::agent::{AgentFacts, WRAP_UP_WAIT_MAX_MS};
 use crate::task::{AgentRun, AttemptId, OutcomeKind, Prompt, Report, Task, Timestamp};
 
 /// Thousandths in a percent.
@@ -53,7 +53,10 @@ impl Handler {
             .report
             .as_deref()
             .filter(|_| wrap_up < 100 && !agent.asked_what_remains)
-            .and_then(|report| reset_after(report, wrap_up * PERMILLE_PER_PERCENT));
+            .and_then(|report| {
+                let used_permille = wrap_up * PERMILLE_PER_PERCENT;
+                reset_after(report, used_permille, closed.ended_at)
+            });
         AgentFacts {
             more_chunks: (agent.chunk as usize) + 1 < prompt.chunks.len(),
             wrap_up_at,
@@ -94,13 +97,15 @@ impl Handler {
     }
 }
 
-/// When the window begins anew that was used beyond `permille`; the last one, when there are several.
-fn reset_after(report: &Report, permille: u32) -> Option<Timestamp> {
+/// When the window begins anew that was used beyond `permille` by a run that ended then; the last one, when there are several.
+/// A time that lay behind the run, or further ahead than any window, was not meant.
+fn reset_after(report: &Report, permille: u32, ended_at: Timestamp) -> Option<Timestamp> {
     report
         .windows
         .iter()
         .filter(|window| window.used_permille >= permille)
         .filter_map(|window| window.resets_at)
+        .filter(|reset| (1..=WRAP_UP_WAIT_MAX_MS).contains(&reset.ms_since(ended_at)))
         .max()
 }
 

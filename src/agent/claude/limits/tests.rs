@@ -286,6 +286,33 @@ fn a_daily_cap_is_a_spend_limit_that_no_window_ends() {
 }
 
 #[test]
+fn a_reset_may_have_a_fraction_and_nonsense_is_no_trouble() {
+    let reset = |given: &str| {
+        let info = format!(r#"{{"status":"rejected","resetsAt":{given}}}"#);
+        LimitInfo::parse(&serde_json::value::RawValue::from_string(info).unwrap()).resets_at
+    };
+    let at = |text: &str| Some(text.parse().unwrap());
+    assert_eq!(reset("1795203678"), at("2026-11-20T19:41:18Z"));
+    assert_eq!(reset("1795203677.25"), at("2026-11-20T19:41:17.250Z"));
+    for none in [
+        "0",
+        "-5",
+        "-1e300",
+        "null",
+        "\"1795203678\"",
+        "[]",
+        "1e999",
+        "true",
+    ] {
+        assert_eq!(reset(none), None, "{none}");
+    }
+    let last = crate::task::Timestamp::from_ms(i64::MAX);
+    for far in ["1795203678000000", "1e300", "9223372036854775807"] {
+        assert_eq!(reset(far), Some(last), "{far}");
+    }
+}
+
+#[test]
 fn blocks_of_a_model_concern_its_family() {
     for (blocked, model, expected) in [
         ("opus", Some("claude-opus-5-5"), true),
