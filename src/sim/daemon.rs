@@ -88,6 +88,10 @@ impl World for SimWorld<'_> {
             if former.holder.is_some() || has_begun {
                 return Err(ClaimRefused::Busy);
             }
+            let is_blank = former.now.started == Read::Blank && former.now.exit == Read::Blank;
+            if is_blank && former.now.header.value() == Some(&machine.header(attempt)) {
+                return Ok(());
+            }
             machine.records.remove(attempt);
         }
         machine.create_record(attempt).map_err(ClaimRefused::Failed)

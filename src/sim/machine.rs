@@ -221,6 +221,16 @@ impl Machine {
         }
     }
 
+    /// What stands in a record that is made now.
+    #[must_use]
+    pub fn header(&self, attempt: &AttemptId) -> Header {
+        Header {
+            attempt: attempt.clone(),
+            boot_id: self.boot_id.clone(),
+            version: PROTOCOL_VERSION,
+        }
+    }
+
     /// Makes a record: header written, nothing synced.
     ///
     /// # Errors
@@ -233,11 +243,7 @@ impl Machine {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         self.next_inode += 1;
-        let header = Header {
-            attempt: attempt.clone(),
-            boot_id: self.boot_id.clone(),
-            version: PROTOCOL_VERSION,
-        };
+        let header = self.header(attempt);
         let record = RecordFile {
             inode: self.next_inode,
             now: Record {

@@ -67,7 +67,9 @@ impl World for RealWorld {
         let failed = |error: RecordError| ClaimRefused::Failed(error.into());
         match RecordFile::create(&path, &header) {
             Ok(_) => Ok(()),
-            // Of a claim that was never committed: nobody was launched for it. Under its lock it may be made anew.
+            // Of a claim that was never committed: nobody was launched for it. Under its lock it may be made anew; as it is, it
+            // does as well, and must stay: a commit that was lost comes back when the daemon dies, and if no other record could
+            // be made meanwhile, its attempt would have none.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 let mut former = RecordFile::open_existing(&path).map_err(failed)?;
                 // The lock first: what is read before it can change.
@@ -78,7 +80,11 @@ impl World for RealWorld {
                 if found.started.value().is_some() || found.exit.value().is_some() {
                     return Err(ClaimRefused::Busy);
                 }
-                if found.started == Read::Blank && found.exit == Read::Blank {
+                let is_blank = found.started == Read::Blank && found.exit == Read::Blank;
+                if is_blank && found.header.value() == Some(&header) {
+                    return Ok(());
+                }
+                if is_blank {
                     former.unlink_locked().map_err(failed)?;
                 } else {
                     // Damaged, so nobody can say what it was; but no row has ever known it, and what earlier databases left was
@@ -108,25 +114,50 @@ pub fn free_bytes(path: &std::path::Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
+    use std::os::unix::fs::MetadataExt as _;
 
     use super::*;
     use crate::config::paths::{Given, PathOptions};
+
+    fn world(directory: &std::path::Path) -> (RealWorld, Arc<Paths>) {
+        let options = PathOptions {
+            state_dir: Some(directory.to_owned()),
+            ..PathOptions::default()
+        };
+        let paths = Paths::resolve(&Given::default(), &options, &|_| false).unwrap();
+        fs::create_dir_all(&paths.records_dir).unwrap();
+        let lock_path = directory.join("test.lock");
+        let lock = File::create_new(&lock_path).unwrap();
+        let place = LockPlace::of(&lock, &lock_path).unwrap();
+        let paths = Arc::new(paths);
+        let world = RealWorld::new(Arc::clone(&paths), place, Busy::default());
+        (world, paths)
+    }
+
+    /// The commit of the first claim may still come back: at no time is there no record of it.
+    #[test]
+    fn a_blank_record_of_a_lost_claim_is_used_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let (world, paths) = world(directory.path());
+        let attempt: AttemptId = "task_0000000000000.1".parse().unwrap();
+        world.create_record(&attempt).unwrap();
+        let path = record_path(&paths, &attempt);
+        let inode = || fs::metadata(&path).unwrap().ino();
+        let former = inode();
+        // So that another file gets another inode, even where the first one is free again.
+        let held = File::open(&path).unwrap();
+        world.create_record(&attempt).unwrap();
+        assert_eq!(inode(), former);
+        drop(held);
+        let record = RecordFile::open_existing(&path).unwrap().read().unwrap();
+        assert_eq!((record.started, record.exit), (Read::Blank, Read::Blank));
+    }
 
     /// Made for a claim that was never committed, and then damaged: its task is claimed all the same, and the file is kept.
     #[test]
     fn a_damaged_record_of_no_claim_keeps_no_task_waiting() {
         let directory = tempfile::tempdir().unwrap();
-        let options = PathOptions {
-            state_dir: Some(directory.path().to_owned()),
-            ..PathOptions::default()
-        };
-        let paths = Paths::resolve(&Given::default(), &options, &|_| false).unwrap();
-        fs::create_dir_all(&paths.records_dir).unwrap();
-        let lock_path = directory.path().join("test.lock");
-        let lock = File::create_new(&lock_path).unwrap();
-        let place = LockPlace::of(&lock, &lock_path).unwrap();
-        let paths = Arc::new(paths);
-        let world = RealWorld::new(Arc::clone(&paths), place, Busy::default());
+        let (world, paths) = world(directory.path());
         let attempt: AttemptId = "task_0000000000000.1".parse().unwrap();
         world.create_record(&attempt).unwrap();
         let path = record_path(&paths, &attempt);
