@@ -161,6 +161,29 @@ impl Attendant {
         }
     }
 
+    /// Whether a step of it can do anything now.
+    #[must_use]
+    pub fn can_act(&self, machine: &Machine) -> bool {
+        match &self.stage {
+            Stage::Launch(..) | Stage::NotLaunched(..) => true,
+            Stage::Unwritten(_) | Stage::Reported => false,
+            Stage::Settle(_, at_ms) => *at_ms <= machine.mono_ms,
+            Stage::LetGo(stamp) => machine
+                .worker(*stamp)
+                .is_none_or(|worker| worker.hung || !worker.committed),
+            Stage::Watch(watch) => {
+                watch.next_look_ms <= machine.mono_ms
+                    || machine.worker(watch.worker).is_none_or(|worker| {
+                        let answers = !worker.hung && worker.phase != Phase::Born;
+                        let has_started = worker.said_started;
+                        let wish_waits = answers && watch.door_told != self.wish;
+                        has_started && (wish_waits || !self.told_started)
+                    })
+                    || self.unheard(machine).is_some()
+            }
+        }
+    }
+
     /// Recovery is under way.
     #[must_use]
     pub const fn is_settling(&self) -> bool {
@@ -426,6 +449,12 @@ impl Attendant {
 
     /// As `supervisor::news`.
     fn news(&mut self, machine: &Machine) -> Option<Box<Report>> {
+        let report = self.unheard(machine)?;
+        self.told.clone_from(report);
+        Some(Box::new(report.clone()))
+    }
+
+    fn unheard<'m>(&self, machine: &'m Machine) -> Option<&'m Report> {
         let record = &machine.records.get(&self.attempt)?.now;
         let report = record.report.value().filter(|_| self.is_agent)?;
         let is_known = report.served == self.told.served
@@ -435,8 +464,7 @@ impl Attendant {
         if is_known || record.exit.value().is_some() {
             return None;
         }
-        self.told.clone_from(report);
-        Some(Box::new(report.clone()))
+        Some(report)
     }
 
     /// As `supervisor::unwritten`: the task is marked busy, the outcome is committed, then the worker may go.

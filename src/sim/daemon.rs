@@ -19,7 +19,7 @@ use crate::config::Settings;
 use crate::store::{OpenError, OpenOptions, Store, StoreError, Tx};
 use crate::supervisor::clock::Moment;
 use crate::supervisor::command::{Refusal, Reply};
-use crate::supervisor::event::{AttemptReport, Effect};
+use crate::supervisor::event::{AttemptReport, Effect, SupervisorEvent};
 use crate::supervisor::handler::{ClaimRefused, Handler, Wake, World};
 use crate::supervisor::notice::Notice;
 use crate::supervisor::recover::{Recovery, Round};
@@ -30,6 +30,8 @@ use crate::task::{AttemptId, OutcomeKind, Task, TaskId, Timestamp};
 pub const DATABASE: &str = "/tasks.db";
 /// Waits between tries while a stray cannot be dealt with.
 const STRAY_RETRY_MS: u64 = 5_000;
+/// As the engine's wait after a transaction that was lost.
+const STORE_RETRY_MS: u64 = 500;
 
 /// What is done after a commit, in this order.
 #[derive(Debug)]
@@ -114,10 +116,28 @@ pub enum Fate {
 pub type Observe<'a> =
     &'a mut dyn FnMut(&Tx<'_>, &[Handled], &[Effect]) -> Result<Observation, StoreError>;
 
+/// Hears of each part of a transaction, right after it: others may move before the next.
+pub type Between<'a> = &'a mut dyn FnMut(&'static str);
+
+/// What is called around the parts of a transaction.
+pub struct Around<'a> {
+    /// Reads what it leaves, inside it.
+    pub observe: Observe<'a>,
+    /// Between its parts.
+    pub between: Between<'a>,
+}
+
 /// What was handled, the claims, when to look again, and what all that leaves.
 type Transacted = (Vec<Handled>, Vec<Effect>, Wake, Observation);
 /// Why not, and what would have been left.
 type NotTransacted = Box<(StoreError, Option<Observation>)>;
+
+/// What has something to do: by key, and notices by place.
+struct Due {
+    attended: Vec<AttemptId>,
+    strays: Vec<AttemptId>,
+    tellings: Vec<usize>,
+}
 
 /// A daemon.
 pub struct Daemon {
@@ -142,6 +162,8 @@ pub struct Daemon {
     pub wake: Wake,
     /// The time that was told already.
     woken_at: Option<Timestamp>,
+    /// A transaction was lost: the next one not before this, by the monotonic clock.
+    retry_at_ms: u64,
     bug: Option<Bug>,
     /// Faults are over.
     pub healing: bool,
@@ -203,6 +225,7 @@ impl Daemon {
             ground: SimGround::of(machine),
             wake: Wake::default(),
             woken_at: None,
+            retry_at_ms: 0,
             bug,
             healing: false,
         };
@@ -312,12 +335,22 @@ impl Daemon {
         }
     }
 
+    /// Whether a transaction has something to do.
+    #[must_use]
+    pub fn can_commit(&self, now: Timestamp, mono_ms: u64) -> bool {
+        let is_time = self
+            .wake
+            .at
+            .is_some_and(|at| at <= now && self.woken_at != Some(at));
+        mono_ms >= self.retry_at_ms && (is_time || !self.events.is_empty())
+    }
+
     /// The next event, changed by a seeded bug.
-    fn taken(&self, sent: Sent) -> Sent {
-        let (Some(bug), Sent::Report(AttemptReport::Closed(mut closed))) = (self.bug, sent.clone())
-        else {
-            return sent;
+    fn taken(&self, sent: &Sent) -> SupervisorEvent {
+        let (Some(bug), Sent::Report(AttemptReport::Closed(closed))) = (self.bug, sent) else {
+            return sent.event();
         };
+        let mut closed = closed.clone();
         let kind = closed.outcome.kind;
         match bug {
             Bug::CountLimitAsRetry if kind == OutcomeKind::Limited => {
@@ -350,16 +383,16 @@ impl Daemon {
             }
             _ => {}
         }
-        Sent::Report(AttemptReport::Closed(closed))
+        SupervisorEvent::Attempt(AttemptReport::Closed(closed))
     }
 
-    /// One transaction for up to `limit` events, and what follows from it. `observe` reads what it leaves, inside it.
+    /// One transaction for up to `limit` events, and what follows from it.
     pub fn batch(
         &mut self,
         limit: usize,
         machine: &Shared,
         random: u64,
-        observe: Observe<'_>,
+        around: Around<'_>,
     ) -> Fate {
         let Some(mut store) = self.store.take() else {
             return Fate::Lost(None);
@@ -372,7 +405,7 @@ impl Daemon {
         };
         let former = self.handler.clone();
         let mut early = Vec::new();
-        let result = self.transact(&mut store, &sent, machine, moment, observe, &mut early);
+        let result = self.transact(&mut store, &sent, machine, moment, around, &mut early);
         let died = super::disk::with_disk(|disk| disk.is_dead());
         self.store = Some(store);
         match result {
@@ -390,6 +423,7 @@ impl Daemon {
             Err(failed) => {
                 let (error, observed) = *failed;
                 self.outs.extend(early);
+                self.retry_at_ms = machine.get().mono_ms + STORE_RETRY_MS;
                 self.lost(&error, former, sent);
                 Fate::Lost(observed.map(Box::new))
             }
@@ -403,7 +437,7 @@ impl Daemon {
         sent: &[Sent],
         machine: &Shared,
         moment: Moment,
-        observe: Observe<'_>,
+        around: Around<'_>,
         early: &mut Vec<Out>,
     ) -> Result<Transacted, NotTransacted> {
         let world = SimWorld {
@@ -414,19 +448,31 @@ impl Daemon {
         let alone = |error| Box::new((error, None));
         let mut batch = store.batch().map_err(alone)?;
         let mut handled = Vec::with_capacity(sent.len());
-        let taken: Vec<Sent> = sent.iter().map(|sent| self.taken(sent.clone())).collect();
-        for event in &taken {
-            let spoilt = batch.step(|tx| mistakes::before(self.bug, tx, event, moment.now));
-            spoilt.map_err(alone)?;
-            let done = steps::handle(&mut batch, &mut self.handler, &world, moment, event.event());
-            handled.push(done.map_err(|broken| alone(broken.0))?);
+        for sent in sent {
+            if self.bug.is_some() {
+                let spoilt = batch.step(|tx| mistakes::before(self.bug, tx, sent, moment.now));
+                spoilt.map_err(alone)?;
+            }
+            let event = self.taken(sent);
+            let done = steps::handle(&mut batch, &mut self.handler, &world, moment, event);
+            let done = done.map_err(|broken| alone(broken.0))?;
+            if !matches!(done.event, SupervisorEvent::Timer) {
+                (around.between)("an event is handled");
+            }
+            handled.push(done);
         }
         let (claims, wake) =
             steps::claim(&mut batch, &mut self.handler, &world, moment).map_err(alone)?;
-        let spoilt = batch.step(|tx| mistakes::after(self.bug, tx, &handled, &claims, moment.now));
-        spoilt.map_err(alone)?;
+        if !claims.is_empty() {
+            (around.between)("claims are made");
+        }
+        if self.bug.is_some() {
+            let spoilt =
+                batch.step(|tx| mistakes::after(self.bug, tx, &handled, &claims, moment.now));
+            spoilt.map_err(alone)?;
+        }
         let observed = batch
-            .step(|tx| observe(tx, &handled, &claims))
+            .step(|tx| (around.observe)(tx, &handled, &claims))
             .map_err(alone)?;
         if self.bug == Some(Bug::SpawnBeforeCommit) {
             early.extend(claims.iter().filter_map(copy_of_launch).map(Out::Effect));
@@ -507,31 +553,48 @@ impl Daemon {
         chance: &mut super::chance::Chance,
         met: &mut Met,
     ) -> Step {
-        let attended = self.attendants.len() + self.strays.len();
-        let total = attended + self.tellings.len();
-        if total == 0 {
-            return Step {
+        let due = self.due(machine);
+        let place = chance.index(due.attended.len() + due.strays.len() + due.tellings.len());
+        if let Some(key) = due.attended.get(place) {
+            return self.attend_one(key, machine, chance, met);
+        }
+        let place = place - due.attended.len();
+        if let Some(key) = due.strays.get(place) {
+            return self.end_stray(key, machine, met);
+        }
+        match due.tellings.get(place - due.strays.len()) {
+            Some(telling) => self.tell_one(*telling, machine, chance, met),
+            None => Step {
                 what: "nobody attends",
                 ..Step::default()
-            };
+            },
         }
-        let place = chance.index(total);
-        if place >= attended {
-            return self.tell_one(place - attended, machine, chance, met);
+    }
+
+    /// What has something to do now.
+    fn due(&self, machine: &Shared) -> Due {
+        let machine = machine.get();
+        let now_ms = machine.mono_ms;
+        let attended = self.attendants.iter();
+        let attended = attended.filter(|(_, it)| it.can_act(&machine));
+        let strays = self.strays.iter().filter(|(_, it)| it.at_ms <= now_ms);
+        let tellings = self.tellings.iter().enumerate();
+        let tellings = tellings.filter(|(_, it)| it.due_ms() <= now_ms);
+        Due {
+            attended: attended.map(|(key, _)| key.clone()).collect(),
+            strays: strays.map(|(key, _)| key.clone()).collect(),
+            tellings: tellings.map(|(place, _)| place).collect(),
         }
-        let key = self.attendants.keys().nth(place).cloned();
-        match key {
-            Some(key) => self.attend_one(&key, machine, chance, met),
-            None => {
-                let key = self
-                    .strays
-                    .keys()
-                    .nth(place - self.attendants.len())
-                    .cloned();
-                key.map(|key| self.end_stray(&key, machine, met))
-                    .unwrap_or_default()
-            }
-        }
+    }
+
+    /// Whether anybody has something to do now.
+    #[must_use]
+    pub fn can_attend(&self, machine: &Shared) -> bool {
+        let machine = machine.get();
+        let now_ms = machine.mono_ms;
+        self.attendants.values().any(|it| it.can_act(&machine))
+            || self.strays.values().any(|it| it.at_ms <= now_ms)
+            || self.tellings.iter().any(|it| it.due_ms() <= now_ms)
     }
 
     /// Everything that is due attends once.
@@ -541,16 +604,15 @@ impl Daemon {
         chance: &mut super::chance::Chance,
         met: &mut Met,
     ) -> Vec<Step> {
-        let keys: Vec<AttemptId> = self.attendants.keys().cloned().collect();
-        let strays: Vec<AttemptId> = self.strays.keys().cloned().collect();
+        let due = self.due(machine);
         let mut steps = Vec::new();
-        for key in keys {
+        for key in due.attended {
             steps.push(self.attend_one(&key, machine, chance, met));
         }
-        for key in strays {
+        for key in due.strays {
             steps.push(self.end_stray(&key, machine, met));
         }
-        for place in (0..self.tellings.len()).rev() {
+        for place in due.tellings.into_iter().rev() {
             steps.push(self.tell_one(place, machine, chance, met));
         }
         steps

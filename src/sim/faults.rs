@@ -120,11 +120,13 @@ impl World {
         };
         self.met.meet(match phase {
             Phase::Born => "worker dies: Born",
+            Phase::Opened(_) => "worker dies: Opened",
             Phase::Locked => "worker dies: Locked",
             Phase::WroteStarted => "worker dies: WroteStarted",
             Phase::Ready => "worker dies: Ready",
             Phase::Running => "worker dies: Running",
             Phase::Ended => "worker dies: Ended",
+            Phase::WroteReport => "worker dies: WroteReport",
             Phase::WroteExit => "worker dies: WroteExit",
             Phase::Synced => "worker dies: Synced",
         });

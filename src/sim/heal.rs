@@ -115,6 +115,7 @@ impl World {
             let machine = self.machine.get();
             let all = machine.processes.iter();
             all.filter_map(|(pid, it)| match &it.kind {
+                Kind::Worker(worker) if worker.hung => None,
                 Kind::Worker(worker) => {
                     // What is to be stopped ends by that alone: a wish that nobody brings is found out.
                     let row = self.judge.task(&it.attempt.task);
@@ -137,8 +138,10 @@ impl World {
             let mut machine = self.machine.get();
             let what = worker::step(&mut machine, &self.server, pid, true, chance)?;
             drop(machine);
-            moved |= !matches!(what, "worker hangs" | "agent hangs" | "no worker");
-            self.tick(what);
+            if what != "no worker" {
+                moved = true;
+                self.tick(what);
+            }
         }
         Ok(moved)
     }

@@ -8,9 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::chance::Chance;
 use super::truth::Truths;
 use super::worker::Worker;
-use crate::attempt::record::{
-    Beat, Exit, Header, ProcessStamp, RECORD_BYTES, Read, Record, Started,
-};
+use crate::attempt::record::{Beat, Exit, Header, ProcessStamp, Read, Record, Started};
 use crate::attempt::spec::PROTOCOL_VERSION;
 use crate::process::SweepResult;
 use crate::supervisor::ground::{Ground, GroundRecord, Tree};
@@ -64,6 +62,14 @@ pub struct Process {
     pub handle: Option<u64>,
 }
 
+impl Process {
+    /// It is a worker that does not hang.
+    #[must_use]
+    pub fn can_work(&self) -> bool {
+        matches!(&self.kind, Kind::Worker(worker) if !worker.hung)
+    }
+}
+
 /// The machine.
 #[derive(Debug)]
 pub struct Machine {
@@ -97,7 +103,13 @@ pub struct Machine {
 }
 
 fn blank() -> Record {
-    Record::decode(&[0; RECORD_BYTES])
+    Record {
+        header: Read::Blank,
+        started: Read::Blank,
+        beat: Read::Blank,
+        exit: Read::Blank,
+        report: Read::Blank,
+    }
 }
 
 impl Default for Machine {
@@ -213,6 +225,16 @@ impl Machine {
         })
     }
 
+    /// The worker with this stamp, if it lives.
+    #[must_use]
+    pub fn worker(&self, stamp: ProcessStamp) -> Option<&Worker> {
+        let process = self.processes.get(&stamp.pid);
+        match &process.filter(|_| self.lives(stamp))?.kind {
+            Kind::Worker(worker) => Some(worker),
+            Kind::Member => None,
+        }
+    }
+
     /// The worker with this pid.
     pub fn worker_mut(&mut self, pid: i32) -> Option<&mut Worker> {
         match &mut self.processes.get_mut(&pid)?.kind {
@@ -296,10 +318,7 @@ impl Machine {
         };
         match write(&mut record.now) {
             RecordPart::Started => record.unsynced.started = true,
-            RecordPart::Exit => {
-                record.unsynced.exit = true;
-                record.unsynced.report = true;
-            }
+            RecordPart::Exit => record.unsynced.exit = true,
             RecordPart::Hint => record.unsynced.report = true,
             RecordPart::Beat => {}
         }
@@ -396,9 +415,9 @@ fn torn(before: &Read<Report>, chance: &mut Chance) -> Read<Report> {
 pub enum RecordPart {
     /// `started`.
     Started,
-    /// `exit`, and the report beside it.
+    /// `exit`.
     Exit,
-    /// The report, as a hint while the agent runs.
+    /// The report, as a hint while the agent runs, and whole before `exit`.
     Hint,
     /// A proof of life.
     Beat,

@@ -27,7 +27,7 @@ const NOT_ENTERED: [EventKind; 5] = [
 const NO_END: [OutcomeKind; 1] = [OutcomeKind::DependencyFailed];
 
 /// Paths of recovery, faults, crash points and answers that a long run meets.
-pub const EXPECTED: [&str; 75] = [
+pub const EXPECTED: [&str; 77] = [
     // the lines of recovery's table
     "recovery: empty, free: never ran",
     "recovery: empty, free, other boot: lost",
@@ -64,11 +64,13 @@ pub const EXPECTED: [&str; 75] = [
     "launch failed: the task",
     // crash points of the worker
     "worker dies: Born",
+    "worker dies: Opened",
     "worker dies: Locked",
     "worker dies: WroteStarted",
     "worker dies: Ready",
     "worker dies: Running",
     "worker dies: Ended",
+    "worker dies: WroteReport",
     "worker dies: WroteExit",
     "worker dies: Synced",
     // the worker's ways

@@ -11,7 +11,7 @@ use super::world::{Setup, World};
 /// Drawn steps between two heal phases.
 const ROUND_STEPS: u64 = 1_500;
 /// Rounds of one life: then a new world begins, with an empty disk.
-const LIFE_ROUNDS: u64 = 6;
+const LIFE_ROUNDS: u64 = 5;
 /// A run of so many steps that never meets a path fails.
 pub const LONG_RUN_STEPS: u64 = 3_000_000;
 
@@ -91,12 +91,19 @@ fn live(seed: u64, options: &Options) -> (World, Vec<Op>, Result<(), Violation>)
         trace: false,
     });
     let mut script = Vec::new();
+    let dice = options.scenario.dice();
     for _ in 0..LIFE_ROUNDS {
         for step in 0..=ROUND_STEPS {
             let kind = if step == ROUND_STEPS {
                 OpKind::Heal
             } else {
-                options.scenario.draw(&mut chance)
+                // What cannot happen now is no step: it is drawn again. Time can always pass.
+                loop {
+                    let kind = dice.draw(&mut chance);
+                    if world.can(kind) {
+                        break kind;
+                    }
+                }
             };
             let op = Op {
                 kind,

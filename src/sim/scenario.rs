@@ -67,55 +67,69 @@ impl Scenario {
             Self::All | Self::Crashes | Self::Disk | Self::Calm => 1,
         };
         match kind {
-            OpKind::Work => 2_600,
-            OpKind::Carry => 1_600,
-            OpKind::Attend => 1_600,
-            OpKind::Batch => 1_000,
-            OpKind::Submit => 300,
-            OpKind::Act => 350,
-            OpKind::System => 60,
-            OpKind::Account => 15 * accounts,
-            OpKind::Pass => 350,
-            OpKind::Leap => 150,
-            OpKind::Start => 400,
-            OpKind::Server => 15 * accounts,
-            OpKind::Settings => 15,
-            OpKind::Tidy => 6,
-            OpKind::Leave => 4,
-            OpKind::SetClock => 3 * crashes,
-            OpKind::Kill => 2 * crashes,
-            OpKind::BatchDies => 2 * crashes + 2 * disk,
-            OpKind::StartDies => 3 * crashes + 2 * disk,
-            OpKind::KillWorker => 10 * crashes,
-            OpKind::HangWorker => 4 * crashes,
-            OpKind::PowerLoss => crashes,
-            OpKind::Rival => 3 * crashes,
-            OpKind::Damage => 2 * crashes,
-            OpKind::TakeAway => crashes,
-            OpKind::Stick => 2 * crashes,
-            OpKind::Unstick => 7 * crashes,
-            OpKind::RecordsFail => 2 * crashes,
-            OpKind::SpaceLow => 2 * crashes,
+            OpKind::Work => 24_000,
+            OpKind::Carry => 16_000,
+            OpKind::Attend => 16_000,
+            OpKind::Batch => 450,
+            OpKind::Submit => 220,
+            OpKind::Act => 450,
+            OpKind::System => 50,
+            OpKind::Account => 30 * accounts,
+            OpKind::Pass => 150,
+            OpKind::Leap => 250,
+            OpKind::Start => 800,
+            OpKind::Server => 60 * accounts,
+            OpKind::Settings => 12,
+            OpKind::Tidy => 8,
+            OpKind::Leave => 2,
+            OpKind::SetClock => 6 * crashes,
+            OpKind::Kill => crashes,
+            OpKind::BatchDies => crashes + disk,
+            OpKind::StartDies => 4 * crashes + 4 * disk,
+            OpKind::KillWorker => 50 * crashes,
+            OpKind::HangWorker => 20 * crashes,
+            OpKind::PowerLoss => crashes.div_ceil(2),
+            OpKind::Rival => 4 * crashes,
+            OpKind::Damage => 6 * crashes,
+            OpKind::TakeAway => 3 * crashes,
+            OpKind::Stick => 10 * crashes,
+            OpKind::Unstick => 70 * crashes,
+            OpKind::RecordsFail => 6 * crashes,
+            OpKind::SpaceLow => 6 * crashes,
             OpKind::DiskFull => disk,
             OpKind::SyncFails => disk,
-            OpKind::DiskWorks => 6 * disk + 7 * crashes,
+            OpKind::DiskWorks => 90 * disk + 50 * crashes,
             // Comes after each round, and not by chance.
             OpKind::Heal => 0,
         }
     }
 
-    /// Draws what happens next.
+    /// What draws by these weights.
     #[must_use]
-    pub fn draw(self, chance: &mut Chance) -> OpKind {
-        let total: u64 = OpKind::ALL.into_iter().map(|kind| self.weight(kind)).sum();
-        let mut left = chance.below(total);
-        for kind in OpKind::ALL {
-            let weight = self.weight(kind);
-            if left < weight {
-                return kind;
-            }
-            left -= weight;
-        }
-        OpKind::Pass
+    pub fn dice(self) -> Dice {
+        let mut total = 0;
+        let up_to = OpKind::ALL.map(|kind| {
+            total += self.weight(kind);
+            (total, kind)
+        });
+        Dice { up_to, total }
+    }
+}
+
+/// Draws what happens next.
+#[derive(Debug, Clone)]
+pub struct Dice {
+    /// The sum of the weights up to each, and it.
+    up_to: [(u64, OpKind); OpKind::ALL.len()],
+    total: u64,
+}
+
+impl Dice {
+    /// Draws.
+    #[must_use]
+    pub fn draw(&self, chance: &mut Chance) -> OpKind {
+        let place = chance.below(self.total);
+        let drawn = self.up_to.iter().find(|(up_to, _)| place < *up_to);
+        drawn.map_or(OpKind::Pass, |(_, kind)| *kind)
     }
 }

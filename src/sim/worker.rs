@@ -2,10 +2,10 @@
 
 use super::chance::Chance;
 use super::judge::Violation;
-use super::machine::{Kind, Machine, RecordPart, beat, started};
+use super::machine::{Kind, Machine, Process, RecordPart, beat, started};
 use super::money::Spent;
 use super::server::Server;
-use crate::attempt::record::{Exit, ProcessStamp, Read};
+use crate::attempt::record::{Beat, Exit, ProcessStamp, Read};
 use crate::budget::Budget;
 use crate::task::{AttemptId, Intent, Outcome, OutcomeKind, Place, Report, Task};
 
@@ -14,6 +14,8 @@ use crate::task::{AttemptId, Intent, Outcome, OutcomeKind, Place, Report, Task};
 pub enum Phase {
     /// It was started and has done nothing yet.
     Born,
+    /// It has the record open: the file with this inode.
+    Opened(u64),
     /// It has the record's lock and has read it.
     Locked,
     /// It has written `started`, unsynced.
@@ -24,6 +26,8 @@ pub enum Phase {
     Running,
     /// Its agent is over; what it left behind is to be ended.
     Ended,
+    /// It has written what its agent said, unsynced.
+    WroteReport,
     /// It has written `exit`, unsynced.
     WroteExit,
     /// `exit` is on the disk.
@@ -75,6 +79,12 @@ pub struct Worker {
     /// Where its agent is asked.
     place: Option<Place>,
 }
+
+/// What an agent that runs does next is drawn from so many numbers; from `FINISHES` on it ends.
+const RUNS: u64 = 40;
+const FINISHES: u64 = 37;
+/// A hanging agent's last steps find that its time is up, in percent.
+const TIME_IS_UP_PERCENT: u64 = 6;
 
 /// Ends of agents that have a prompt.
 const AGENT_ENDS: [OutcomeKind; 14] = [
@@ -151,6 +161,23 @@ impl Worker {
     }
 }
 
+/// The next step of any worker that does not hang.
+///
+/// # Errors
+/// When the step breaks a promise.
+pub fn any(
+    machine: &mut Machine,
+    server: &Server,
+    chance: &mut Chance,
+) -> Result<&'static str, Violation> {
+    let can_work = |(pid, it): (&i32, &Process)| it.can_work().then_some(*pid);
+    let workers: Vec<i32> = machine.processes.iter().filter_map(can_work).collect();
+    match chance.pick(&workers) {
+        Some(pid) => step(machine, server, *pid, false, chance),
+        None => Ok("no worker"),
+    }
+}
+
 /// A worker's next step. Returns what it was.
 ///
 /// # Errors
@@ -176,6 +203,7 @@ pub fn step(
     let stamp = machine.stamp(pid);
     match phase {
         Phase::Born => Ok(opens(machine, pid, &attempt)),
+        Phase::Opened(inode) => Ok(locks(machine, pid, &attempt, inode)),
         Phase::Locked => {
             let record = started(machine, stamp, None);
             let written = machine.write_record(&attempt, |it| {
@@ -198,6 +226,7 @@ pub fn step(
         Phase::Ready => spawns(machine, pid, &attempt),
         Phase::Running => Ok(runs(machine, server, pid, healing, chance)),
         Phase::Ended => Ok(ends(machine, pid, &attempt)),
+        Phase::WroteReport => Ok(writes_exit(machine, pid, &attempt)),
         Phase::WroteExit => {
             if !machine.exit_sync_lies {
                 machine.sync_record(&attempt);
@@ -222,12 +251,27 @@ fn to(machine: &mut Machine, pid: i32, phase: Phase) {
     }
 }
 
-/// Opens without creating, locks without waiting, reads: whoever wakes late finds the record closed, replaced or gone.
+/// Opens without creating.
 fn opens(machine: &mut Machine, pid: i32, attempt: &AttemptId) -> &'static str {
+    match machine.inode(attempt) {
+        Some(inode) => {
+            to(machine, pid, Phase::Opened(inode));
+            "worker opened its record"
+        }
+        None => {
+            machine.end(pid);
+            "worker left: no record"
+        }
+    }
+}
+
+/// Locks without waiting, reads: whoever wakes late finds the record closed, replaced or gone.
+fn locks(machine: &mut Machine, pid: i32, attempt: &AttemptId, inode: u64) -> &'static str {
     let handle = machine.handle();
-    if machine.inode(attempt).is_none() {
+    if machine.inode(attempt) != Some(inode) {
+        // It has the lock of a file that has no name any more, or another's: it says so to nobody and goes.
         machine.end(pid);
-        return "worker left: no record";
+        return "worker left: not to be begun";
     }
     if !machine.lock(attempt, handle) {
         machine.end(pid);
@@ -310,17 +354,15 @@ fn runs(
         tells_cost(machine, pid, chance.percent(20));
         return what;
     }
-    match if healing { 9 } else { chance.below(10) } {
-        0..3 => {
-            machine.write_record(&attempt, |it| {
-                it.beat = Read::Value(proof);
-                RecordPart::Beat
-            });
-            "worker beats"
-        }
-        3 | 4 => {
+    let hangs = worker.plan == Plan::Hang;
+    match if healing {
+        FINISHES
+    } else {
+        chance.below(RUNS)
+    } {
+        0..4 => {
             let Some(place) = worker.place.clone() else {
-                return "agent works";
+                return beats(machine, &attempt, proof);
             };
             if server.block(&place, now_ms, chance).is_some() {
                 return "agent tries";
@@ -343,13 +385,26 @@ fn runs(
             machine.truths.at(&attempt).spent = spent;
             keeps_to_its_share(machine, pid)
         }
-        5 => {
+        4..8 => {
             // What it starts may outlive it.
             machine.spawn(&attempt, Kind::Member);
             "agent starts a child"
         }
-        6 if worker.plan == Plan::Hang => "agent hangs",
-        _ => finishes(machine, server, pid, healing, chance),
+        8..11 => {
+            let agent = worker.agent.map(|agent| agent.pid);
+            let members = machine.members(&attempt);
+            let child = members.iter().find(|it| **it != pid && Some(**it) != agent);
+            let Some(child) = child else {
+                return beats(machine, &attempt, proof);
+            };
+            machine.end(*child);
+            "a child of the agent ends"
+        }
+        FINISHES.. if hangs && !healing && !chance.percent(TIME_IS_UP_PERCENT) => {
+            beats(machine, &attempt, proof)
+        }
+        FINISHES.. => finishes(machine, server, pid, healing, chance),
+        _ => beats(machine, &attempt, proof),
     }
 }
 
@@ -374,6 +429,15 @@ fn ended_by_us(worker: &mut Worker, mono_ms: u64, chance: &mut Chance) -> Option
     worker.outcome = Some(outcome);
     worker.phase = Phase::Ended;
     Some(what)
+}
+
+/// A proof of life.
+fn beats(machine: &mut Machine, attempt: &AttemptId, proof: Beat) -> &'static str {
+    machine.write_record(attempt, |it| {
+        it.beat = Read::Value(proof);
+        RecordPart::Beat
+    });
+    "worker beats"
 }
 
 /// The agent ends by itself.
@@ -402,7 +466,8 @@ fn finishes(
             OutcomeKind::Limited
         }
         (_, None) if healing => OutcomeKind::Succeeded,
-        (Plan::Hang, None) => return "agent hangs",
+        // It never ends by itself: its worker ends it.
+        (Plan::Hang, None) => OutcomeKind::Idle,
         (Plan::Succeed, None) => OutcomeKind::Succeeded,
         (Plan::End(kind), None) => kind,
     };
@@ -465,14 +530,52 @@ fn keeps_to_its_share(machine: &mut Machine, pid: i32) -> &'static str {
     "agent's money is used up"
 }
 
-/// Ends what is left of the tree and writes the end down.
+/// Ends what is left of the tree, one after the other, then writes down what the agent said.
 fn ends(machine: &mut Machine, pid: i32, attempt: &AttemptId) -> &'static str {
-    for member in machine.members(attempt) {
-        if member != pid {
-            machine.end(member);
-        }
+    let left = machine.members(attempt);
+    let left = left.into_iter().filter(|member| *member != pid);
+    let can_end = |member: &i32| machine.processes.get(member).is_some_and(|it| !it.stuck);
+    let next = left.into_iter().find(can_end);
+    if let Some(member) = next {
+        machine.end(member);
+        return "worker ends what is left";
     }
+    let Some(worker) = machine.worker_mut(pid) else {
+        return "no worker";
+    };
+    if worker.committed {
+        machine.end(pid);
+        return "worker left: its end is committed";
+    }
+    if worker.place.is_none() {
+        return writes_exit(machine, pid, attempt);
+    }
+    let report = worker.report.clone();
+    let written = machine.write_record(attempt, |it| {
+        it.report = Read::Value(report);
+        RecordPart::Hint
+    });
+    if written {
+        to(machine, pid, Phase::WroteReport);
+        return "worker wrote its report";
+    }
+    holds_its_end(machine, pid, attempt);
+    "worker cannot write its report"
+}
+
+/// Its end cannot be written down: whoever asks at its door is told it.
+fn holds_its_end(machine: &mut Machine, pid: i32, attempt: &AttemptId) {
     let is_alone = machine.members(attempt) == [pid];
+    let Some(worker) = machine.worker_mut(pid) else {
+        return;
+    };
+    worker.unwritten = is_alone;
+    let outcome = worker.outcome.clone();
+    machine.truths.at(attempt).written = outcome;
+}
+
+/// Writes the end down.
+fn writes_exit(machine: &mut Machine, pid: i32, attempt: &AttemptId) -> &'static str {
     let ended_at = machine.now();
     let Some(worker) = machine.worker_mut(pid) else {
         return "no worker";
@@ -481,11 +584,9 @@ fn ends(machine: &mut Machine, pid: i32, attempt: &AttemptId) -> &'static str {
         machine.end(pid);
         return "worker left: its end is committed";
     }
-    let outcome = worker
-        .outcome
-        .clone()
-        .unwrap_or_else(|| Outcome::of(OutcomeKind::Exited));
-    let report = worker.place.is_some().then(|| worker.report.clone());
+    let known = worker.outcome.clone();
+    let outcome = known.unwrap_or_else(|| Outcome::of(OutcomeKind::Exited));
+    worker.outcome = Some(outcome.clone());
     let exit = Exit {
         outcome: outcome.clone(),
         ended_at,
@@ -493,23 +594,20 @@ fn ends(machine: &mut Machine, pid: i32, attempt: &AttemptId) -> &'static str {
     };
     let written = machine.write_record(attempt, |it| {
         it.exit = Read::Value(exit);
-        if let Some(report) = report {
-            it.report = Read::Value(report);
-        }
         RecordPart::Exit
     });
+    if !written {
+        // Tried again, what the agent said is written again, too.
+        to(machine, pid, Phase::Ended);
+        holds_its_end(machine, pid, attempt);
+        return "worker cannot write its exit";
+    }
     machine.truths.at(attempt).written = Some(outcome);
     if let Some(worker) = machine.worker_mut(pid) {
-        worker.unwritten = !written && is_alone;
-        if written {
-            worker.phase = Phase::WroteExit;
-        }
+        worker.unwritten = false;
+        worker.phase = Phase::WroteExit;
     }
-    if written {
-        "worker wrote exit"
-    } else {
-        "worker cannot write its exit"
-    }
+    "worker wrote exit"
 }
 
 /// A worker is killed. Its agent gets SIGTERM for that, and may go on all the same; a child between fork and exec may still

@@ -7,10 +7,11 @@ use super::attendant::Step;
 use super::bug::Bug;
 use super::chance::Chance;
 use super::client::{self, Sent};
-use super::daemon::{Daemon, Fate, Out, copy_of_launch};
+use super::daemon::{Around, Daemon, Fate, Out, copy_of_launch};
 use super::disk::{Disk, Faults, with_disk};
 use super::judge::{Judge, Judged, Violation};
-use super::machine::{Kind, Shared};
+use super::machine::Shared;
+use super::meanwhile::Meanwhile;
 use super::met::Met;
 use super::money;
 use super::op::{Op, OpKind};
@@ -23,7 +24,9 @@ use crate::supervisor::event::Effect;
 use crate::task::TaskId;
 
 /// Events that wait at most: clients are told to come again.
-const EVENTS_MAX: usize = 64;
+pub(super) const EVENTS_MAX: usize = 64;
+/// Slots before anybody has changed the settings.
+const FIRST_SLOTS: u32 = 4;
 /// Submissions that clients remember.
 const SENT_MAX: usize = 40;
 /// Events that one transaction takes at most.
@@ -32,6 +35,8 @@ const BATCH_MAX: u64 = 8;
 const COMMIT_OPERATIONS: u64 = 40;
 /// Changing operations within which an opening dies.
 const OPEN_OPERATIONS: u64 = 120;
+/// A daemon that could not start is started again after this.
+const START_RETRY_MS: u64 = 1_000;
 /// Replies that get lost, in percent.
 const REPLY_LOST_PERCENT: u64 = 8;
 /// Beginning and factor of the trace's hash (FNV-1a).
@@ -55,10 +60,12 @@ pub struct World {
     pub(super) server: Server,
     pub(super) daemon: Option<Daemon>,
     /// A second daemon: only a bug lets it live.
-    rival: Option<Daemon>,
+    pub(super) rival: Option<Daemon>,
     pub(super) judge: Judge,
     /// What was met.
     pub met: Met,
+    /// The next start that is tried, by the monotonic clock.
+    pub(super) start_at_ms: u64,
     pub(super) settings: Arc<Settings>,
     sent: Vec<SubmitRequest>,
     /// Steps so far.
@@ -89,9 +96,10 @@ impl World {
             server: Server::default(),
             daemon: None,
             rival: None,
+            start_at_ms: 0,
             judge: Judge::default(),
             met: Met::default(),
-            settings: Arc::new(client::settings(2)),
+            settings: Arc::new(client::settings(FIRST_SLOTS)),
             sent: Vec::new(),
             steps: 0,
             hash: FNV.0,
@@ -184,16 +192,7 @@ impl World {
 
     fn work(&mut self, chance: &mut Chance) -> Result<&'static str, Violation> {
         let mut machine = self.machine.get();
-        let workers: Vec<i32> = machine
-            .processes
-            .iter()
-            .filter(|(_, it)| matches!(it.kind, Kind::Worker(_)))
-            .map(|(pid, _)| *pid)
-            .collect();
-        let Some(pid) = chance.pick(&workers) else {
-            return Ok("no worker");
-        };
-        let what = worker::step(&mut machine, &self.server, *pid, false, chance)?;
+        let what = worker::any(&mut machine, &self.server, chance)?;
         drop(machine);
         self.met.meet(what);
         Ok(what)
@@ -386,18 +385,42 @@ impl World {
         });
         let settings = Arc::clone(&daemon.settings);
         let judge = &self.judge;
-        let fate = daemon.batch(
-            limit,
-            &self.machine,
-            chance.draw(),
-            &mut |tx, handled, claims| {
+        let mut meanwhile = Meanwhile {
+            machine: &self.machine,
+            server: &self.server,
+            chance: Chance::new(chance.draw()),
+            // There, whose turn it is is nobody's choice.
+            moves_workers: !self.healing,
+            seen: Vec::new(),
+            broken: None,
+        };
+        let around = Around {
+            observe: &mut |tx, handled, claims| {
                 super::observe::observe(judge, tx, handled, claims, now, &settings)
             },
-        );
+            between: &mut |what| meanwhile.after(what),
+        };
+        let fate = daemon.batch(limit, &self.machine, chance.draw(), around);
         with_disk(|disk| disk.set_fuse(None));
+        let Meanwhile { seen, broken, .. } = meanwhile;
+        for what in seen {
+            let op = Op {
+                kind: OpKind::Batch,
+                roll: 0,
+            };
+            self.note(op, what);
+        }
+        if let Some(broken) = broken {
+            return Err(broken);
+        }
         if let Some(text) = text {
             self.detail(|| text);
         }
+        self.came_to(fate, chance)
+    }
+
+    /// What a transaction came to.
+    fn came_to(&mut self, fate: Fate, chance: &mut Chance) -> Result<&'static str, Violation> {
         let mut machine = self.machine.get();
         match fate {
             Fate::Committed(observed) => {
@@ -490,19 +513,19 @@ impl World {
                 (Sent::Submit(Box::new(request)), "submitted")
             }
             OpKind::Act => {
-                let only_running = chance.percent(45);
-                let ids: Vec<&TaskId> = self
-                    .judge
-                    .tasks()
-                    .filter(|task| !only_running || task.slot.is_some())
-                    .map(|task| &task.id)
-                    .collect();
+                let mut ids: Vec<&TaskId> = Vec::new();
+                if chance.percent(45) {
+                    ids.extend(self.judge.running().map(|task| &task.id));
+                }
+                if ids.is_empty() {
+                    ids.extend(self.judge.ids());
+                }
                 (Sent::Act(client::act(chance, &ids, now)), "wished")
             }
             OpKind::System => (client::system(chance, now), "wished of the system"),
             OpKind::Account => (client::account(chance, now), "wished of an account"),
             _ => {
-                let workers = u32::try_from(1 + chance.below(4)).unwrap_or(1);
+                let workers = u32::try_from(1 + chance.below(6)).unwrap_or(1);
                 let mut settings = client::settings(workers);
                 money::settle(&mut settings, chance);
                 self.settings = Arc::new(settings);
@@ -574,6 +597,7 @@ impl World {
                 self.bury();
                 let excused = (faults.full || faults.sync_fails) && is_io(&error);
                 if excused {
+                    self.start_at_ms = self.machine.get().mono_ms + START_RETRY_MS;
                     return Ok("a daemon cannot start");
                 }
                 Err(Violation::new("a daemon starts", error.to_string()))
@@ -664,6 +688,7 @@ impl World {
         }
         with_disk(Disk::revive);
         self.machine.get().power_loss(chance);
+        self.start_at_ms = 0;
         "the power goes"
     }
 

@@ -93,6 +93,9 @@ pub(super) fn connect(options: &OpenOptions, role: Role) -> rusqlite::Result<Con
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    // Otherwise the values of parameters shape the plan (of every `LIMIT ?`, and where a partial index might do), and a
+    // kept statement is prepared anew each time that it is bound.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let kib = match role {
         Role::Writer => WRITE_CACHE_KIB,
         Role::Reader => options.read_cache_kib,

@@ -80,6 +80,9 @@ impl Tx<'_> {
                 Ok((row.get(0)?, row.get(1)?))
             })?
             .collect::<rusqlite::Result<_>>()?;
+        if due.is_empty() {
+            return Ok(0);
+        }
         let mut statement = self
             .conn
             .prepare_cached("UPDATE tasks SET turn = ?2 WHERE seq = ?1")?;

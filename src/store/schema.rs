@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rusqlite::Connection;
 
@@ -31,24 +32,30 @@ pub(super) fn newest(migrations: &[&str]) -> u32 {
 pub(super) struct Header {
     pub(super) application_id: i32,
     pub(super) version: u32,
-    /// Tables, indexes and triggers.
-    pub(super) objects: i64,
+    /// It has tables, though neither number says so.
+    is_unmarked: bool,
 }
 
 impl Header {
     /// Reads it.
     pub(super) fn read(conn: &Connection) -> rusqlite::Result<Self> {
         let pragma = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+        let application_id = pragma("application_id")?;
+        let version = pragma("user_version")?.cast_unsigned();
+        // Only where it matters: this reads and parses the whole schema.
+        let is_unmarked = application_id == 0
+            && version == 0
+            && conn.prepare("SELECT 1 FROM sqlite_schema")?.exists([])?;
         Ok(Self {
-            application_id: pragma("application_id")?,
-            version: pragma("user_version")?.cast_unsigned(),
-            objects: conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
+            application_id,
+            version,
+            is_unmarked,
         })
     }
 
     /// Nothing was ever created in it.
     pub(super) const fn is_blank(self) -> bool {
-        self.application_id == 0 && self.version == 0 && self.objects == 0
+        self.application_id == 0 && self.version == 0 && !self.is_unmarked
     }
 
     /// Whether a program that knows schemas up to `known` may use it.
@@ -92,9 +99,23 @@ pub(super) fn refuse_incomplete(
         path: path.to_owned(),
         source: StoreError::from(error),
     };
+    // Of our newest schema they are made once.
+    static NEWEST: OnceLock<Vec<Object>> = OnceLock::new();
+    let is_newest = std::ptr::eq(migrations, MIGRATIONS) && version == newest(migrations);
+    let made;
+    let expected = match NEWEST.get().filter(|_| is_newest) {
+        Some(known) => known,
+        None => {
+            made = as_made(migrations, version).map_err(failed)?;
+            if is_newest {
+                NEWEST.get_or_init(|| made)
+            } else {
+                &made
+            }
+        }
+    };
     let found: BTreeSet<Object> = objects(conn).map_err(failed)?.into_iter().collect();
-    let expected = as_made(migrations, version).map_err(failed)?;
-    match expected.into_iter().find(|object| !found.contains(object)) {
+    match expected.iter().find(|object| !found.contains(object)) {
         None => Ok(()),
         Some(Object { kind, name, .. }) => Err(OpenError::Corrupt {
             path: path.to_owned(),

@@ -20,7 +20,7 @@ use crate::checkpoint::{Checkpoints, Reason};
 use crate::crash;
 use crate::output::{Stream, Writer};
 use crate::process::{self, Agent, AttemptCgroup, SignalFd, monotonic_ms};
-use crate::record::RecordFile;
+use crate::record::{RecordError, RecordFile};
 use crate::task::{Outcome, OutcomeKind, Report, TaskType};
 
 /// How long output is still awaited from descendants that hold a pipe after the agent's end.
@@ -330,13 +330,7 @@ impl Run {
 
     /// Until `exit` is on the disk, or the daemon has committed it.
     fn write_down(&mut self, exit: &Exit) {
-        if let Some(report) = &self.report
-            && let Err(error) = self.record.write(report)
-        {
-            log(Some(&self.spec.attempt), &format!("failed to {error}"));
-        }
-        crash::point("worker.report.written");
-        let mut written = self.record.write_synced(exit);
+        let mut written = self.try_to_write(exit, RecordFile::write_synced);
         let mut pause_ms = EXIT_RETRY_MS;
         while let Err(error) = written {
             log(
@@ -353,8 +347,27 @@ impl Run {
                 }
             }
             pause_ms = (pause_ms * 2).min(EXIT_RETRY_MAX_MS);
-            written = self.record.write_synced_afresh(exit);
+            written = self.try_to_write(exit, RecordFile::write_synced_afresh);
         }
         self.committed = false;
+    }
+
+    /// What the agent said, then its end: an end without it would not say that and until when an account is closed.
+    fn try_to_write(
+        &self,
+        exit: &Exit,
+        write: impl FnOnce(&RecordFile, &Exit) -> Result<(), RecordError>,
+    ) -> Result<(), RecordError> {
+        if let Some(report) = &self.report {
+            match self.record.write(report) {
+                // It will not fit later either.
+                Err(error @ RecordError::Encode { .. }) => {
+                    log(Some(&self.spec.attempt), &format!("failed to {error}"));
+                }
+                said => said?,
+            }
+        }
+        crash::point("worker.report.written");
+        write(&self.record, exit)
     }
 }

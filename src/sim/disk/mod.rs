@@ -236,16 +236,19 @@ impl Disk {
         let (full, modelled) = (self.faults.full, self.modelled);
         let file = self.files.get_mut(&number).ok_or(DiskError::Missing)?;
         let end = at + bytes.len();
-        if end > file.bytes.len() {
-            if full || end > FILE_MAX_BYTES {
-                return Err(DiskError::Full);
-            }
-            file.bytes.resize(end, 0);
+        let grows = end > file.bytes.len();
+        if grows && (full || end > FILE_MAX_BYTES) {
+            return Err(DiskError::Full);
         }
         if modelled {
             file.remember(at, end);
         }
-        file.bytes[at..end].copy_from_slice(bytes);
+        if grows {
+            file.bytes.resize(at, 0);
+            file.bytes.extend_from_slice(bytes);
+        } else {
+            file.bytes[at..end].copy_from_slice(bytes);
+        }
         Ok(())
     }
 

@@ -20,6 +20,12 @@ const NAME_C: &CStr = c"auto-claude-sim";
 const PATH_MAX_BYTES: c_int = 256;
 /// What SQLite takes for a sector by default on Linux.
 const SECTOR_SIZE: c_int = 4096;
+/// A connection's store of small pieces: bytes of each, and how many.
+const LOOKASIDE_BYTES: c_int = 1_200;
+const LOOKASIDE_SLOTS: c_int = 100;
+/// Pages that caches share: of this size each, and so many. What does not fit is allocated one by one.
+const PAGE_BYTES: usize = 4_096;
+const PAGES: usize = 1_024;
 /// Microseconds that a sleep claims to have taken.
 const SLEPT: c_int = 1;
 
@@ -53,10 +59,37 @@ static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     xUnfetch: None,
 };
 
+/// Makes SQLite's memory cheap. A daemon of the simulation lives for some milliseconds only, and every change of a task opens
+/// small temporary tables: what SQLite allocates for a cache or a connection in advance is most of what they cost.
+fn configure() {
+    let mut header_bytes: c_int = 0;
+    // SAFETY: before SQLite is set up, which registering a VFS does; where it is set up already, nothing changes. The pages
+    // live for ever, and begin at a multiple of eight.
+    unsafe {
+        // Its statistics take a lock for each piece.
+        ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0);
+        ffi::sqlite3_config(
+            ffi::SQLITE_CONFIG_LOOKASIDE,
+            LOOKASIDE_BYTES,
+            LOOKASIDE_SLOTS,
+        );
+        ffi::sqlite3_config(ffi::SQLITE_CONFIG_PCACHE_HDRSZ, &raw mut header_bytes);
+        let words = (PAGE_BYTES + usize::try_from(header_bytes).unwrap_or(0)).div_ceil(8);
+        let pages = Box::leak(vec![0_u64; words * PAGES].into_boxed_slice());
+        ffi::sqlite3_config(
+            ffi::SQLITE_CONFIG_PAGECACHE,
+            pages.as_mut_ptr().cast::<c_void>(),
+            c_int::try_from(words * 8).unwrap_or(0),
+            c_int::try_from(PAGES).unwrap_or(0),
+        );
+    }
+}
+
 /// Registers the VFS with SQLite, once per process.
 pub fn register() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        configure();
         let vfs = Box::leak(Box::new(ffi::sqlite3_vfs {
             iVersion: 1,
             szOsFile: c_int::try_from(size_of::<OpenFile>()).unwrap_or(c_int::MAX),

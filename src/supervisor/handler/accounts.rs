@@ -104,6 +104,7 @@ impl Handler {
                     );
                     return Err(Refusal::new(RefusalCode::IllegalTransition, text).into());
                 }
+                self.number_on(step, &key)?;
                 step.tx.delete_account(agent, name)?;
                 self.accounts.known.remove(&key);
                 return Ok(Reply::Done);

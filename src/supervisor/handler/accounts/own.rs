@@ -61,11 +61,15 @@ impl Handler {
             Some(probe) => step.tx.task(&probe.like.task)?,
             None => None,
         };
-        let (Some(probe), Some(like)) = (probe, like) else {
+        let (Some(mut probe), Some(like)) = (probe, like) else {
             // Without that task nobody knows in which environment its agent finds its login.
             let policy = self.accounts.policy_of(key);
             return self.with_account(step, key, |account, _| account.give_up_own(now, &policy));
         };
+        let known = self.accounts.known.get(key);
+        if known.is_none_or(|known| known.state.own().is_none()) {
+            probe.generation = probe.generation.saturating_add(probes_before(step, key)?);
+        }
         let attempt = attempt_of(key, probe.generation);
         match step.world.create_record(&attempt) {
             Ok(()) => {}
@@ -92,6 +96,21 @@ impl Handler {
             })));
         }
         Ok(())
+    }
+
+    /// An account goes: should there be one of this name again, its probes are numbered on. An attempt's name, by which its
+    /// record and its bill are known, is used once.
+    pub(in crate::supervisor::handler) fn number_on(
+        &self,
+        step: &Step<'_>,
+        key: &AccountKey,
+    ) -> Result<(), StepError> {
+        let known = self.accounts.known.get(key);
+        let Some(own) = known.and_then(|known| known.state.own()) else {
+            return Ok(());
+        };
+        let last = own.generation.to_string();
+        Ok(step.tx.set_meta(&probes_key(key), Some(&last))?)
     }
 
     /// The probes that were under way when the rows were read: to be taken back as running attempts are.
@@ -232,6 +251,17 @@ fn id_of(key: &AccountKey) -> TaskId {
         bytes.fold(seed, |hash, byte| mix(hash ^ u64::from(byte)))
     };
     TaskId::from_random(u128::from(hash(1)) << 64 | u128::from(hash(2)))
+}
+
+/// Where the number of the last probe is kept of an account that was removed.
+fn probes_key(key: &AccountKey) -> String {
+    format!("probes.{}/{}", key.0, key.1)
+}
+
+/// The number of the last probe of an account of this name that was removed.
+fn probes_before(step: &Step<'_>, key: &AccountKey) -> Result<u32, StepError> {
+    let last = step.tx.meta(&probes_key(key))?;
+    Ok(last.and_then(|last| last.parse().ok()).unwrap_or(0))
 }
 
 fn attempt_of(key: &AccountKey, generation: u32) -> AttemptId {
