@@ -156,3 +156,58 @@ impl Progress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_line_reads_as_it_was_written() {
+        let lines = [
+            (StartLine::Started(Timestamp::from_ms(5)), "started 5"),
+            (
+                StartLine::Refused("no lock: busy".to_owned()),
+                "refused no lock: busy",
+            ),
+        ];
+        for (line, text) in lines {
+            assert_eq!(line.to_string(), text);
+            assert_eq!(StartLine::parse(&format!("{text}\n")), Some(line));
+        }
+        for text in ["", "started", "started soon", "ended 5"] {
+            assert_eq!(StartLine::parse(text), None, "{text:?}");
+        }
+        let two_lines = StartLine::Refused("one\ntwo".to_owned());
+        assert_eq!(two_lines.to_string(), "refused one two");
+    }
+
+    #[test]
+    fn progress_passes_at_its_bounds_and_is_refused_beyond_them() {
+        // A text of JSON has its two quotes.
+        let data = |bytes: usize| Some(serde_json::Value::from("x".repeat(bytes - 2)));
+        let of = |note: usize, bytes: usize, chunk: u64| Progress {
+            chunk: Some(chunk),
+            chunks: Some(3),
+            note: Some("n".repeat(note)),
+            data: data(bytes),
+        };
+        let (note, bytes) = (1_000, 65_536);
+        assert_eq!(of(note, bytes, 3).check(), Ok(()));
+        assert_eq!(Progress::default().check(), Ok(()));
+        for (progress, part) in [
+            (of(note + 1, bytes, 3), "note is longer than 1000 bytes"),
+            (
+                of(note, bytes + 1, 3),
+                "data is 65537 bytes of JSON, the limit is 65536",
+            ),
+            (of(note, bytes, 4), "chunk 4 is beyond chunks 3"),
+        ] {
+            assert_eq!(progress.check(), Err(part.to_owned()));
+        }
+        // The largest checkpoint fits the door's line.
+        let token = "t".repeat(64);
+        let progress = of(note, bytes, 3);
+        let line = serde_json::to_string(&Request::Checkpoint { token, progress });
+        assert!(line.is_ok_and(|line| line.len() < MAX_LINE_BYTES));
+    }
+}

@@ -1,5 +1,7 @@
 //! What must hold of budgets, whatever runs, ends and fails in whatever order.
 
+mod told;
+
 use proptest::prelude::*;
 
 use super::*;

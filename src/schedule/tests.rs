@@ -326,3 +326,52 @@ fn a_clock_set_back_far_does_not_trip_it() {
     assert!(!intensity.record(start.plus_ms(-1_000_000)));
     assert!(intensity.record(start.plus_ms(-1_000_001)));
 }
+
+#[test]
+fn what_was_recorded_counts_under_a_limit_that_is_set_anew() {
+    let at = Timestamp::from_ms;
+    let mut intensity = Intensity::new(2, 1_000);
+    assert!(!intensity.record(at(0)));
+    intensity.set_limit(4, 10_000);
+    assert!(!intensity.record(at(5_000)) && !intensity.record(at(5_001)));
+    intensity.set_limit(3, 10_000);
+    assert!(
+        intensity.record(at(5_002)),
+        "the first three are within the longer window"
+    );
+}
+
+#[test]
+fn a_span_of_the_day_reads_as_it_is_written() {
+    for (text, start_minute, end_minute) in [
+        ("00:00-00:01", 0, 1),
+        ("22:30-06:05", 22 * 60 + 30, 6 * 60 + 5),
+        ("01:59-23:59", 119, 1_439),
+    ] {
+        let span = QuietHours {
+            start_minute,
+            end_minute,
+        };
+        assert_eq!(text.parse(), Ok(span));
+        assert_eq!(span.to_string(), text);
+    }
+    let to_midnight: QuietHours = "20:00-24:00".parse().unwrap();
+    assert_eq!(to_midnight.to_string(), "20:00-00:00");
+    for text in [
+        "",
+        "22:00",
+        "22:00-22:00",
+        "00:00-24:00",
+        "24:00-06:00",
+        "23:60-06:00",
+        "22:00-25:00",
+        "2:00-06:00",
+        "002:00-06:00",
+        "+2:00-06:00",
+        "22:00-06:0x",
+        "22-06",
+        "22:00-06:00-07:00",
+    ] {
+        assert!(text.parse::<QuietHours>().is_err(), "{text}");
+    }
+}

@@ -40,12 +40,14 @@ fn an_announced_end_is_believed_while_it_makes_sense() {
         (8 * DAY_MS, 8 * DAY_MS, true),
         // A month: at most eight days.
         (30 * DAY_MS, 8 * DAY_MS, true),
+        (400 * DAY_MS, 8 * DAY_MS, true),
         // Seconds taken for milliseconds, and the like.
-        (5000 * DAY_MS, HOUR_MS, false),
+        (400 * DAY_MS + 1, HOUR_MS, false),
         // Just passed: the server's clock is behind ours.
         (0, MINUTE_MS, false),
         (-30 * SECOND_MS, MINUTE_MS, false),
-        (-6 * MINUTE_MS, HOUR_MS, false),
+        (1 - 5 * MINUTE_MS, MINUTE_MS, false),
+        (-5 * MINUTE_MS, HOUR_MS, false),
         (-9000 * DAY_MS, HOUR_MS, false),
     ];
     for (told_ms, wait_ms, announced) in table {

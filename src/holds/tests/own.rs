@@ -16,12 +16,10 @@ fn own_probes_of_a_hold_are_few_and_their_pauses_double() {
         assert_eq!(account.next_own(now, &policy), None, "one at a time");
         // Nobody knows what became of it.
         account.own_ended();
-        let pause_ms = i64::try_from(Account::OWN_PROBE_PAUSE_MS << n).unwrap();
-        let next = now.plus_ms(pause_ms);
+        let next = now.plus_ms((5 * MINUTE_MS) << n);
         assert_eq!(account.next_own(next.plus_ms(-1), &policy), None);
-        if n + 1 < Account::OWN_PROBES_MAX {
-            assert_eq!(account.next_own_look(now), Some(next));
-        }
+        let another = n + 1 < Account::OWN_PROBES_MAX;
+        assert_eq!(account.next_own_look(now), another.then_some(next));
         now = next;
     }
     assert_eq!(account.next_own(now.plus_ms(DAY_MS), &policy), None);
@@ -62,4 +60,30 @@ fn an_own_probe_that_is_served_opens_the_account() {
     account.own_ended();
     assert_eq!(ended.len(), 1);
     assert_eq!(account.holds().len(), 1, "opus waits on");
+}
+
+#[test]
+fn an_own_probe_is_known_to_the_next_daemon() {
+    let mut account = Account::default();
+    let policy = Policy::default();
+    let _ = strike(&mut account, &Block::of(BlockKind::Network), t(0));
+    let now = t(HOUR_MS);
+    assert_eq!(account.own(), None);
+    let probe = account.next_own(now, &policy).expect("due");
+    assert!(account.start_own(&probe, 7, now, &policy));
+    let stored = serde_json::to_string(&account).unwrap();
+    let mut account: Account = serde_json::from_str(&stored).unwrap();
+    let own = account.own().expect("it was begun");
+    assert_eq!((own.generation, own.uid, own.running), (1, 7, true));
+    assert_eq!(account.holds()[0].own_probes, 1);
+    account.own_ended();
+    assert_eq!(account.own().map(|own| own.running), Some(false));
+}
+
+#[test]
+fn a_hold_that_was_never_probed_reads_as_it_was_written_before_there_were_own_probes() {
+    let mut account = Account::default();
+    let _ = strike(&mut account, &Block::of(BlockKind::Network), t(0));
+    let stored = serde_json::to_string(&account).unwrap();
+    assert!(!stored.contains("own_probes"), "{stored}");
 }

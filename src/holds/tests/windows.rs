@@ -27,6 +27,9 @@ fn within_a_window_use_only_grows_and_the_next_begins_anew() {
         (0, 500, Some(end), 500),
         // Heard earlier by a run that ended later; the server rounds.
         (1, 300, Some(end.plus_ms(900)), 500),
+        (1, 400, Some(end.plus_ms(MINUTE_MS)), 500),
+        // A whole minute apart it is another one.
+        (2, 450, Some(end), 450),
         (2, 700, Some(end), 700),
         (4 * HOUR_MS, 20, Some(next), 20),
         (4 * HOUR_MS + 1, 700, Some(end), 20),
