@@ -1,6 +1,6 @@
 # Every target is a script in scripts/, which says what it does and which variables it takes.
 .DEFAULT_GOAL := help
-.PHONY: help build run test check test-machine fuzz soak bench docs install uninstall clean
+.PHONY: help build run test check test-machine fuzz mutants soak bench docs install uninstall clean
 
 # Taken as typed: without this, make would expand a `$` inside the user's command line.
 override TASK := $(value TASK)
@@ -29,6 +29,9 @@ test-machine: ## the tests that need a booted systemd, QEMU, or a long time
 
 fuzz: ## every fuzz target for FUZZ_SECONDS=60
 	@scripts/fuzz.sh
+
+mutants: ## change the pure rooms bit by bit: which changes does no test notice? (hours; MUTANTS_ONLY="task holds")
+	@scripts/mutants.sh
 
 soak: ## hours of faults (SOAK_SECONDS=3600)
 	@scripts/soak.sh

@@ -2,7 +2,7 @@
 # Installs what the tests need, as far as rights and network allow: Debian packages for everyone, cargo-nextest and
 # cargo-deny into target/tools, the real agents outside the tree (install-agents.sh). What cannot be had is said; the tests
 # that need it skip with a reason.
-# Usage: install-tools.sh [test|machine]
+# Usage: install-tools.sh [test|machine|mutants]; `mutants` installs cargo-mutants only.
 source "$(dirname "$0")/lib.sh"
 tier=${1:-test}
 
@@ -42,7 +42,7 @@ install_packages() {
 cargo_tool() {
     local crate=$1 version=$2 rc=0
     shift 2
-    "$crate" --version 2>/dev/null | grep -qF " $version" && return 0
+    "$crate" "${crate#cargo-}" --version 2>/dev/null | grep -qF " $version" && return 0
     say "cargo install $crate $version (once, 1 to 3 minutes)"
     CARGO_TARGET_DIR=$ROOT/target/tools/build CARGO_PROFILE_DEV_DEBUG=false CARGO_INCREMENTAL=0 \
         timeout --foreground 900 cargo install --quiet --locked --debug --root "$TOOLS_DIR" "$@" "$crate@$version" || rc=$?
@@ -51,6 +51,11 @@ cargo_tool() {
     return $rc
 }
 
+if [ "$tier" = mutants ]; then
+    need_cargo
+    cargo_tool cargo-mutants "$MUTANTS_VERSION" || warn "cargo-mutants $MUTANTS_VERSION could not be installed"
+    exit 0
+fi
 install_packages
 need_cargo
 cargo_tool cargo-deny "$DENY_VERSION" || skipped "cargo deny" "cargo-deny $DENY_VERSION could not be installed (is the crate registry reachable?)"

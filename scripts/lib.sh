@@ -7,7 +7,8 @@ ROOT=$PWD
 export ROOT
 
 # Pinned: a newer release must not turn yesterday's green run red.
-export NEXTEST_VERSION=0.9.151 DENY_VERSION=0.20.2 CLAUDE_VERSION=2.1.329 CODEX_VERSION=0.169.0 QWEN_VERSION=0.15.10 \
+export NEXTEST_VERSION=0.9.151 DENY_VERSION=0.20.2 MUTANTS_VERSION=27.1.0 \
+    CLAUDE_VERSION=2.1.329 CODEX_VERSION=0.169.0 QWEN_VERSION=0.15.10 \
     GEMINI_VERSION=0.61.0 OPENCODE_VERSION=1.18.33
 
 # Tools that the scripts install go here and nowhere else, so that nothing of the user's is replaced.
