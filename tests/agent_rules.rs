@@ -270,13 +270,13 @@ fn a_bad_description_is_refused_with_all_its_mistakes() {
     let two = good
         .replace("name = \"qwen\"", "name = \"\"")
         .replace("means = \"success\"", "means = \"error\"");
+    let error = Rules::from_toml(&two)
+        .expect_err("two mistakes")
+        .to_string();
     assert_eq!(
-        Rules::from_toml(&two)
-            .expect_err("two mistakes")
-            .to_string()
-            .lines()
-            .count(),
-        2
+        (error.split("; ").count(), error.lines().count()),
+        (2, 1),
+        "{error}"
     );
     assert!(Rules::from_toml(&" ".repeat(100_000)).is_err());
 }
