@@ -79,9 +79,12 @@ mod tests {
                 .map(str::to_owned)
                 .into(),
         };
+        let line = by_hand.line();
         assert_eq!(
-            by_hand.line(),
+            line,
             r#"cd '/srv/it'\''s here' && CLAUDE_CONFIG_DIR='/srv/a b' TOKEN="$(cat /run/x)" claude --resume 4-a --model 'opus[1m]' ''"#
         );
+        // The same command becomes the shell's own process.
+        assert_eq!(by_hand.exec_line(), line.replacen("&& ", "&& exec env ", 1));
     }
 }

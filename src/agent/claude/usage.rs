@@ -224,4 +224,29 @@ mod tests {
         let none: ModelUsage = serde_json::from_str("{}").unwrap();
         assert_eq!(none.cost_micro_usd, Some(0));
     }
+
+    #[test]
+    fn so_many_models_are_kept_and_all_of_them_are_paid() {
+        let models: Vec<String> = (0..=Report::ENTRIES_MAX)
+            .map(|n| format!("model-{n}"))
+            .collect();
+        let entries = models
+            .iter()
+            .map(|model| format!(r#""{model}":{{"costUSD":1,"inputTokens":2}}"#));
+        let text = format!("{{{}}}", entries.collect::<Vec<_>>().join(","));
+        let usage: ModelUsage = serde_json::from_str(&text).unwrap();
+        assert_eq!(usage.tokens.len(), Report::ENTRIES_MAX);
+        assert_eq!(usage.cost_micro_usd, Some(1_000_000 * models.len() as u64));
+
+        let (mut report, spent) = (Report::default(), Spent::default());
+        let tokens = Tokens {
+            output: 3,
+            ..Tokens::default()
+        };
+        for model in models.iter().chain(&models) {
+            spent.see(model, tokens, &mut report);
+        }
+        assert_eq!(report.tokens.len(), Report::ENTRIES_MAX);
+        assert!(report.tokens.values().all(|tokens| tokens.output == 6));
+    }
 }

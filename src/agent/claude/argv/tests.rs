@@ -137,3 +137,22 @@ fn the_bypass_mode_is_no_default_and_names_are_kept() {
     );
     assert_eq!(PermissionMode::of_name("yolo"), None);
 }
+
+#[test]
+fn a_probe_asks_the_model_that_is_closed_and_can_do_nothing() {
+    let options = Options::probe(Some("opus".to_owned()));
+    let probe = Start {
+        session: SESSION,
+        prompt: "Hello",
+        options: &options,
+    };
+    let argv = probe.argv().unwrap().join("|");
+    for part in [
+        "--model|opus|",
+        "--permission-mode|dontAsk|",
+        "--max-turns|1|",
+        "--tools||",
+    ] {
+        assert!(argv.contains(part), "{part}: {argv}");
+    }
+}

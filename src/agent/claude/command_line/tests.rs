@@ -102,6 +102,7 @@ fn what_is_no_run_of_an_agent_is_told_apart() {
         "claude -p \"$PROMPT\"",
         "claude -p hi > out",
         "claude --bg 'x'",
+        "claude --cloud 'x'",
         "claude -p --input-format stream-json",
     ] {
         assert!(
@@ -135,6 +136,8 @@ fn what_would_not_do_what_it_says_is_refused() {
         ("claude -p hi --permission-mode yolo", "acceptEdits"),
         ("claude -p hi --max-turns many", "whole number"),
         ("claude -p hi --max-budget-usd 0", "US dollars"),
+        ("claude -p hi --max-budget-usd 0.0000001", "US dollars"),
+        ("claude -p hi --max-budget-usd 1000000001", "US dollars"),
         ("claude -p 'hi", "not closed"),
         ("claude -p hi --session-id x", "a UUID"),
         ("claude -p hi --fork-session", "auto-claude itself"),

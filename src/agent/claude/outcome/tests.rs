@@ -193,3 +193,48 @@ fn details_are_for_a_person() {
         "exited with code 1 without a result"
     );
 }
+
+/// The program's own word for a kind of error, where neither a finer one nor a status is told.
+#[test]
+fn words_for_a_kind_of_error_alone() {
+    let failed = |error: &str| {
+        let mut facts = Facts::new(false);
+        facts.line(&format!(r#"{{"type":"assistant","error":"{error}"}}"#));
+        facts.line(r#"{"type":"result","is_error":true}"#);
+        facts.finish(&[], &end())
+    };
+    for (error, expected) in [
+        ("authentication_failed", BlockKind::Login),
+        ("account_on_hold", BlockKind::Login),
+        ("billing_error", BlockKind::Credit),
+        ("rate_limit", BlockKind::Throttle),
+        ("overloaded", BlockKind::Overload),
+        ("server_error", BlockKind::Server),
+    ] {
+        let block = failed(error).report.block.expect(error);
+        assert_eq!(block.kind, expected, "{error}");
+    }
+    assert_eq!(
+        failed("model_not_found").kind,
+        OutcomeKind::ModelUnavailable
+    );
+    assert_eq!(failed("of_tomorrow").kind, OutcomeKind::AgentError);
+    let empty = blocked(r#""api_error":"empty_completion""#);
+    assert_eq!(empty.kind, BlockKind::Server);
+}
+
+/// A run that ends while it tries a request again was stopped by what it tried against.
+#[test]
+fn what_a_request_is_tried_again_for() {
+    for (status, expected) in [
+        ("529", BlockKind::Overload),
+        ("500", BlockKind::Server),
+        // Nothing that waiting could mend, and yet it is tried again: the server fails.
+        ("404", BlockKind::Server),
+        ("418", BlockKind::Server),
+        ("null", BlockKind::Network),
+    ] {
+        let block = why_again(status.parse().ok());
+        assert_eq!(block.kind, expected, "{status}");
+    }
+}
