@@ -104,6 +104,13 @@ fn nothing_permits_a_next_attempt_beside_a_tree() {
 }
 
 #[test]
+fn once_nothing_of_it_lives_the_next_attempt_may_come() {
+    for_all(|facts, planned| {
+        facts.lock != Lock::Free || facts.tree != Tree::Empty || planned.permits_next_attempt()
+    });
+}
+
+#[test]
 fn everything_is_swept_before_it_is_closed() {
     for_all(|facts, planned| {
         let closes = loses(planned)

@@ -1,4 +1,5 @@
 use super::*;
+use crate::agent::{Driver, Reading};
 
 const NOW: &str = "2026-11-20T17:41:18Z";
 
@@ -237,4 +238,67 @@ fn what_a_request_is_tried_again_for() {
         let block = why_again(status.parse().ok());
         assert_eq!(block.kind, expected, "{status}");
     }
+}
+
+const ANSWER: &str = r#"{"type":"assistant","message":{"id":"m","model":"opus"}}"#;
+
+#[test]
+fn an_answer_is_served_once_what_follows_it_is_told() {
+    let mut facts = Facts::new(false);
+    facts.line(r#"{"type":"user"}"#);
+    assert!(!facts.report().served, "nothing was said yet");
+    facts.line(ANSWER);
+    facts.line(r#"{"type":"user","parent_tool_use_id":"of a subagent"}"#);
+    assert!(!facts.report().served, "it may not be whole");
+    facts.line(r#"{"type":"user"}"#);
+    assert!(facts.report().served);
+}
+
+#[test]
+fn a_window_that_still_allows_is_no_reason_for_a_refusal() {
+    let window = |status: &str| {
+        let mut facts = Facts::new(false);
+        facts.line(&format!(
+            r#"{{"type":"rate_limit_event","rate_limit_info":{{"status":"{status}","resetsAt":1795203678,"rateLimitType":"five_hour"}}}}"#
+        ));
+        facts.line(r#"{"type":"assistant","error":"rate_limit"}"#);
+        facts.line(r#"{"type":"result","is_error":true}"#);
+        facts
+            .finish(&[], &end())
+            .report
+            .block
+            .map(|block| block.kind)
+    };
+    assert_eq!(window("allowed"), Some(BlockKind::Throttle));
+    assert_eq!(window("rejected"), Some(BlockKind::FiveHour));
+}
+
+/// The program tells only the beginning of what was written; its length tells more.
+#[test]
+fn what_was_written_is_reckoned_from_its_length() {
+    let mut facts = Facts::new(false);
+    let text = "x".repeat(8_000);
+    facts.line(&format!(
+        r#"{{"type":"assistant","message":{{"id":"m","model":"opus","usage":{{"output_tokens":1}},"content":"{text}"}}}}"#
+    ));
+    let written = facts.report().tokens["opus"].output;
+    assert!((1_000..8_000).contains(&written), "{written}");
+}
+
+#[test]
+fn a_request_is_tried_again_until_it_is_answered() {
+    let mut reading = Reading::new(&Driver::Claude {
+        session: String::new(),
+        resumed: false,
+    });
+    let mut after = |line: &str| {
+        reading.stdout(line.as_bytes());
+        reading.stdout(b"\n");
+        reading.is_trying_again()
+    };
+    assert!(!after(r#"{"type":"system","subtype":"init"}"#));
+    assert!(after(
+        r#"{"type":"system","subtype":"api_retry","error_status":529}"#
+    ));
+    assert!(!after(ANSWER));
 }
