@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use http::StatusCode;
 
 use super::error::{ApiError, ApiResult};
+use super::extract::Names;
 use super::looks::look;
 use super::peer::Peer;
 use super::router::read_json;
@@ -119,7 +120,7 @@ fn view_of(agent: String, name: String, spec: AccountSpec, state: &Account) -> A
 pub(super) async fn put(
     State(handle): State<Handle>,
     Extension(peer): Extension<Peer>,
-    Path((agent, name)): Path<(String, String)>,
+    Names((agent, name)): Names<(String, String)>,
     body: Body,
 ) -> ApiResult<StatusCode> {
     let spec: AccountSpec = read_json(body).await?;
@@ -143,7 +144,7 @@ pub(super) async fn put(
 pub(super) async fn remove(
     State(handle): State<Handle>,
     Extension(peer): Extension<Peer>,
-    Path((agent, name)): Path<(String, String)>,
+    Names((agent, name)): Names<(String, String)>,
 ) -> ApiResult<StatusCode> {
     check(&agent, &name)?;
     change(&handle, peer, agent, name, AccountChange::Remove).await
@@ -152,7 +153,7 @@ pub(super) async fn remove(
 pub(super) async fn hold(
     State(handle): State<Handle>,
     Extension(peer): Extension<Peer>,
-    Path((agent, name)): Path<(String, String)>,
+    Names((agent, name)): Names<(String, String)>,
     body: Body,
 ) -> ApiResult<StatusCode> {
     let request: HoldRequest = read_json(body).await?;

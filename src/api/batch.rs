@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::error::{ApiError, ApiResult};
 use super::events::{Cut, NDJSON, line};
+use super::extract::Names;
 use super::peer::Peer;
 use super::router::{self, parse_json, read_json};
 use super::server::told;
@@ -96,7 +97,7 @@ pub(super) async fn batch(
 pub(super) async fn close(
     State(handle): State<Handle>,
     Extension(peer): Extension<Peer>,
-    Path(batch): Path<String>,
+    Names(batch): Names<String>,
     body: Body,
 ) -> ApiResult<Json<BatchOpen>> {
     let BatchNotice { notify } = read_json(body).await?;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use axum::extract::{FromRequestParts, Path, Query};
 use http::request::Parts;
+use serde::de::DeserializeOwned;
 
 use super::error::{ApiError, ApiResult};
 use crate::supervisor::command::{Refusal, RefusalCode};
@@ -24,6 +25,26 @@ impl<S: Send + Sync> FromRequestParts<S> for IdText {
             }
             Err(_) => Err(ApiError::bad(
                 "the task id in the path is no text: its escaped bytes are no UTF-8",
+            )),
+        }
+    }
+}
+
+/// The names in a route, as they were written.
+#[derive(Debug)]
+pub(super) struct Names<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Names<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(names)) => Ok(Self(names)),
+            Err(rejection) if rejection.status().is_server_error() => {
+                Err(Refusal::new(RefusalCode::Internal, rejection.body_text()).into())
+            }
+            Err(_) => Err(ApiError::bad(
+                "a name in the path is no text: its escaped bytes are no UTF-8",
             )),
         }
     }

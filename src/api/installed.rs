@@ -2,10 +2,11 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use http::StatusCode;
 
 use super::error::{ApiError, ApiResult};
+use super::extract::Names;
 use super::peer::Peer;
 use super::router::read_json;
 use super::wire::ContractFound;
@@ -54,7 +55,7 @@ fn internal(error: &dyn std::fmt::Display) -> Refusal {
 pub(super) async fn contract(
     State(handle): State<Handle>,
     Extension(peer): Extension<Peer>,
-    Path(agent): Path<String>,
+    Names(agent): Names<String>,
     body: Body,
 ) -> ApiResult<StatusCode> {
     let ContractFound { broken } = read_json(body).await?;

@@ -1,10 +1,10 @@
 //! What runs of agents cost.
 
 use axum::Json;
-use axum::extract::{Query, State};
-use serde::Deserialize;
+use axum::extract::{RawQuery, State};
 
 use super::error::{ApiError, ApiResult};
+use super::extract::pairs;
 use super::submit::resolve;
 use super::wire::CostView;
 use crate::store::{CostBy, CostSum};
@@ -12,33 +12,61 @@ use crate::supervisor::Handle;
 use crate::task::Timestamp;
 
 /// Which costs.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Which {
-    by: Option<String>,
-    since: Option<Timestamp>,
+struct Which {
+    by: CostBy,
+    since: Timestamp,
     task: Option<String>,
 }
 
-pub(super) async fn costs(
-    State(handle): State<Handle>,
-    Query(which): Query<Which>,
-) -> ApiResult<Json<Vec<CostView>>> {
-    let by = match which.by.as_deref() {
-        None | Some("task") => CostBy::Task,
-        Some("session") => CostBy::Project,
-        Some("user") => CostBy::User,
-        Some("account") => CostBy::Account,
-        Some("model") => CostBy::Model,
-        Some("day") => CostBy::Day,
-        Some(other) => {
+impl Which {
+    fn parse(query: &str) -> ApiResult<Self> {
+        let mut which = Self {
+            by: CostBy::Task,
+            since: Timestamp::from_ms(0),
+            task: None,
+        };
+        for (name, value) in pairs(query, &[])? {
+            match name.as_str() {
+                "by" => which.by = by(&value)?,
+                "since" => {
+                    let since = value.parse();
+                    which.since =
+                        since.map_err(|error| ApiError::bad(format!("since: {error}")))?;
+                }
+                "task" => which.task = Some(value),
+                other => {
+                    return Err(ApiError::bad(format!(
+                        "unknown query parameter {other:?}; known: by, since, task"
+                    )));
+                }
+            }
+        }
+        Ok(which)
+    }
+}
+
+fn by(name: &str) -> ApiResult<CostBy> {
+    Ok(match name {
+        "task" => CostBy::Task,
+        "session" => CostBy::Project,
+        "user" => CostBy::User,
+        "account" => CostBy::Account,
+        "model" => CostBy::Model,
+        "day" => CostBy::Day,
+        other => {
             return Err(ApiError::bad(format!(
                 "by: {other:?} is none of task, session, user, account, model, day"
             )));
         }
-    };
-    let since = which.since.unwrap_or(Timestamp::from_ms(0));
-    let task = match which.task {
+    })
+}
+
+pub(super) async fn costs(
+    State(handle): State<Handle>,
+    RawQuery(query): RawQuery,
+) -> ApiResult<Json<Vec<CostView>>> {
+    let Which { by, since, task } = Which::parse(query.as_deref().unwrap_or_default())?;
+    let task = match task {
         Some(text) => Some(resolve(&handle, &text).await?.to_string()),
         None => None,
     };

@@ -9,7 +9,7 @@ use crate::task::BlockKind;
 
 /// What a hold is for. In JSON, in the database and on the command line one word ([`HoldKind::name`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(into = "&'static str", try_from = "String")]
 pub enum HoldKind {
     /// The installed agent does not keep the contract that its driver relies on: every run would burn a task. Set by a check
     /// of the installed agent, or by a person; ends by a check that finds it kept, or by a person.
@@ -17,7 +17,6 @@ pub enum HoldKind {
     /// A person closed the account, for a reason of their own.
     Person,
     /// A run ended for this block.
-    #[serde(untagged)]
     Block(BlockKind),
 }
 
@@ -95,6 +94,20 @@ impl HoldKind {
 impl From<BlockKind> for HoldKind {
     fn from(kind: BlockKind) -> Self {
         Self::Block(kind)
+    }
+}
+
+impl From<HoldKind> for &'static str {
+    fn from(kind: HoldKind) -> Self {
+        kind.name()
+    }
+}
+
+impl TryFrom<String> for HoldKind {
+    type Error = UnknownKind;
+
+    fn try_from(text: String) -> Result<Self, UnknownKind> {
+        text.parse()
     }
 }
 

@@ -241,6 +241,15 @@ fn an_id_that_is_no_text_and_a_parameter_given_twice_get_one_clear_error() {
         ("GET", "/tasks/%ff/logs", "no UTF-8"),
         ("GET", "/tasks/%ff/wait", "no UTF-8"),
         ("DELETE", "/tasks/%ff/lease", "no UTF-8"),
+        ("POST", "/batches/%ff", "no UTF-8"),
+        ("POST", "/accounts/claude/%ff", "no UTF-8"),
+        ("DELETE", "/accounts/%ff/work", "no UTF-8"),
+        ("POST", "/accounts/%ff/work/hold", "no UTF-8"),
+        ("POST", "/agents/%ff/contract", "no UTF-8"),
+        ("GET", "/costs?by=week", "by: \"week\" is none of"),
+        ("GET", "/costs?by=day&by=task", "more than once"),
+        ("GET", "/costs?since=9e99", "since: "),
+        ("GET", "/costs?until=x", "known: by, since, task"),
         ("GET", "/tasks?limit=1&limit=2", "\"limit\""),
         ("GET", "/tasks?order=newest&order=newest", "\"order\""),
         ("GET", "/events?task=a&task=b", "\"task\""),
@@ -364,4 +373,17 @@ fn an_answer_that_nobody_asked_for_is_refused_in_words() {
             );
         }
     }
+}
+
+#[test]
+fn a_kind_of_hold_that_is_none_is_told_those_that_are() {
+    let daemon = Daemon::start();
+    let answer = daemon.post("/accounts/claude/default/hold", &json!({"kind": "hourly"}));
+    let body = answer.json();
+    let message = body["message"].as_str().unwrap_or_default();
+    assert_eq!(body["code"], "bad_request", "{body}");
+    assert!(
+        message.starts_with("kind: not a kind of hold: expected one of five_hour, weekly"),
+        "{message}"
+    );
 }
