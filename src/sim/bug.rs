@@ -36,7 +36,6 @@ pub enum Bug {
     SettleTwice,
     UnknownIsNothing,
     IgnoreBudgets,
-    OverlookShares,
 }
 
 /// Whether a bug needs the disk model.
@@ -47,7 +46,7 @@ const ANYWHERE: bool = false;
 type Row = (Bug, &'static str, &'static str, bool, u64);
 
 #[rustfmt::skip]
-const TABLE: [Row; 31] = [
+const TABLE: [Row; 30] = [
     (Bug::SkipSync,            "skip-sync",             "a sync of the database returns and has done nothing",             ON_DISK,  200_000),
     (Bug::SkipStartSync,       "skip-start-sync",       "a daemon that starts believes a log that is not synced",          ON_DISK,  3_000_000),
     (Bug::DropLockCheck,       "drop-lock-check",       "a second daemon starts beside the first",                         ANYWHERE, 200_000),
@@ -78,7 +77,6 @@ const TABLE: [Row; 31] = [
     (Bug::SettleTwice,         "settle-twice",          "what a run has cost is counted twice",                            ANYWHERE, 200_000),
     (Bug::UnknownIsNothing,    "unknown-is-nothing",    "a cost that nobody told counts as nothing",                       ANYWHERE, 200_000),
     (Bug::IgnoreBudgets,       "ignore-budgets",        "a daemon that starts does not know the budgets of the settings",  ANYWHERE, 200_000),
-    (Bug::OverlookShares,      "overlook-shares",       "a claim does not see what running attempts have reserved",       ANYWHERE, 200_000),
 ];
 
 impl Bug {
@@ -148,8 +146,7 @@ impl Bug {
             | Self::KeepShare
             | Self::SettleTwice
             | Self::UnknownIsNothing
-            | Self::IgnoreBudgets
-            | Self::OverlookShares => Scenario::All,
+            | Self::IgnoreBudgets => Scenario::All,
         }
     }
 
