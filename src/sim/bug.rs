@@ -36,6 +36,7 @@ pub enum Bug {
     SettleTwice,
     UnknownIsNothing,
     IgnoreBudgets,
+    OverlookShares,
 }
 
 /// Whether a bug needs the disk model.
@@ -46,7 +47,7 @@ const ANYWHERE: bool = false;
 type Row = (Bug, &'static str, &'static str, bool, u64);
 
 #[rustfmt::skip]
-const TABLE: [Row; 30] = [
+const TABLE: [Row; 31] = [
     (Bug::SkipSync,            "skip-sync",             "a sync of the database returns and has done nothing",             ON_DISK,  200_000),
     (Bug::SkipStartSync,       "skip-start-sync",       "a daemon that starts believes a log that is not synced",          ON_DISK,  3_000_000),
     (Bug::DropLockCheck,       "drop-lock-check",       "a second daemon starts beside the first",                         ANYWHERE, 200_000),
@@ -77,6 +78,7 @@ const TABLE: [Row; 30] = [
     (Bug::SettleTwice,         "settle-twice",          "what a run has cost is counted twice",                            ANYWHERE, 200_000),
     (Bug::UnknownIsNothing,    "unknown-is-nothing",    "a cost that nobody told counts as nothing",                       ANYWHERE, 200_000),
     (Bug::IgnoreBudgets,       "ignore-budgets",        "a daemon that starts does not know the budgets of the settings",  ANYWHERE, 200_000),
+    (Bug::OverlookShares,      "overlook-shares",       "a claim does not see what running attempts have reserved",       ANYWHERE, 200_000),
 ];
 
 impl Bug {
@@ -146,7 +148,8 @@ impl Bug {
             | Self::KeepShare
             | Self::SettleTwice
             | Self::UnknownIsNothing
-            | Self::IgnoreBudgets => Scenario::All,
+            | Self::IgnoreBudgets
+            | Self::OverlookShares => Scenario::All,
         }
     }
 

@@ -461,12 +461,20 @@ impl Daemon {
             }
             handled.push(done);
         }
+        let hidden = match self.bug {
+            Some(_) => batch.step(|tx| mistakes::hide(self.bug, tx, moment.now)),
+            None => Ok(Vec::new()),
+        };
+        let hidden = hidden.map_err(alone)?;
         let (claims, wake) =
             steps::claim(&mut batch, &mut self.handler, &world, moment).map_err(alone)?;
         if !claims.is_empty() {
             (around.between)("claims are made");
         }
         if self.bug.is_some() {
+            batch
+                .step(|tx| mistakes::show(tx, &hidden))
+                .map_err(alone)?;
             let spoilt =
                 batch.step(|tx| mistakes::after(self.bug, tx, &handled, &claims, moment.now));
             spoilt.map_err(alone)?;

@@ -39,6 +39,39 @@ pub fn before(
     }
 }
 
+/// Before the claims: what running attempts have reserved is out of sight.
+///
+/// # Errors
+/// The store's.
+pub fn hide(bug: Option<Bug>, tx: &Tx<'_>, now: Timestamp) -> Result<Vec<Reservation>, StoreError> {
+    let mut hidden = Vec::new();
+    if bug != Some(Bug::OverlookShares) {
+        return Ok(hidden);
+    }
+    for task in tx.running()? {
+        let attempt = task.attempt();
+        if let (Some(prompt), Some(share)) = (task.prompt_there(), tx.release(&attempt)?) {
+            hidden.push(Reservation {
+                attempt,
+                at: now,
+                project: task.spec.cwd.to_string_lossy().into_owned(),
+                agent: prompt.agent.clone(),
+                account: prompt.account.clone(),
+                share,
+            });
+        }
+    }
+    Ok(hidden)
+}
+
+/// After the claims: it is there again.
+///
+/// # Errors
+/// The store's.
+pub fn show(tx: &Tx<'_>, hidden: &[Reservation]) -> Result<(), StoreError> {
+    hidden.iter().try_for_each(|row| tx.reserve(row))
+}
+
 /// After the claims.
 ///
 /// # Errors
