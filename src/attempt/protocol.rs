@@ -162,6 +162,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_number_of_any_length_is_the_same_when_it_is_read_again() {
+        // Without the parser's exact reading its last digit changes.
+        let number = "25555555555555555555555555555555555555555555555555555550522222222222222";
+        let line = format!(
+            r#"{{"op":"checkpoint","token":"t","progress":{{"chunks":3,"note":"n","data":[{number}]}}}}"#
+        );
+        let request: Request = serde_json::from_str(&line).unwrap();
+        let written = serde_json::to_string(&request).unwrap();
+        assert_eq!(serde_json::from_str::<Request>(&written).unwrap(), request);
+    }
+
+    #[test]
     fn a_start_line_reads_as_it_was_written() {
         let lines = [
             (StartLine::Started(Timestamp::from_ms(5)), "started 5"),
