@@ -157,13 +157,15 @@ fn variables_of_flags_join_the_environment_of_a_line() {
         json!({"name": "n", "command": "/usr/bin/env", "env": {"B": "line", "S": "plain"}}),
     ];
     let lines = lines.map(|line| format!("{line}\n")).concat();
+    let empty = world.dir().join("empty");
+    std::fs::write(&empty, "").unwrap();
     let flags = [
         "--env",
         "A=flag",
         "--env",
         "B=flag",
         "--secret",
-        "S=file:/dev/null",
+        &format!("S=file:{}", empty.display()),
     ];
     let ids = ids(&from(&world, &lines, &flags));
     let env = |id: &str| {

@@ -13,6 +13,7 @@ mod batch;
 mod budgets;
 mod by_hand;
 mod convert;
+pub mod driven;
 mod error;
 mod events;
 mod extract;

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::prompt::PromptArgs;
-use crate::agent::claude::{Reader, command_line};
+use crate::api::driven::how_it_is_driven;
 use crate::api::wire::{CommandText, NewTask};
 use crate::cli::environment::{self, Captured};
 use crate::cli::error::CliError;
@@ -252,33 +252,6 @@ pub fn secrets(given: &[String]) -> Result<BTreeMap<String, SecretRef>, CliError
         secrets.insert(secret.name, from);
     }
     Ok(secrets)
-}
-
-/// What happens to a command line of Claude Code: what is added so that its output can be read, or why it is a plain command.
-/// What is wrong with it is the daemon's to say.
-fn how_it_is_driven(command: &CommandText) -> Option<String> {
-    let read = match command {
-        CommandText::Line(line) => command_line::read_shell(line),
-        CommandText::Argv(argv) => command_line::read_argv(argv),
-    };
-    match read.ok()? {
-        Reader::Driven(line) if line.added.is_empty() => None,
-        Reader::Driven(line) => {
-            let left_out = if line.left_out.is_empty() {
-                String::new()
-            } else {
-                format!("; left out: {}", line.left_out.join(", "))
-            };
-            Some(format!(
-                "runs as an agent, as with --prompt; added: {}{left_out}",
-                line.added.join(", ")
-            ))
-        }
-        Reader::Plain { why } => Some(format!(
-            "runs as a plain command, its limits and costs are not seen: {why}"
-        )),
-        Reader::Other => None,
-    }
 }
 
 /// Random bytes of a drawn key.
