@@ -515,12 +515,21 @@ impl Judge {
             None => return Ok(false),
             Some(is_news) => differs |= is_news,
         }
-        for (id, (task, _)) in &observed.tasks {
+        for (id, (task, journal)) in &observed.tasks {
             let row = tx.task(id)?;
             if row.as_ref() != task.as_ref() {
                 return Ok(false);
             }
-            differs |= row.as_ref() != self.tasks.get(id).map(|seen| &seen.task);
+            let seen = self.tasks.get(id);
+            differs |= row.as_ref() != seen.map(|seen| &seen.task);
+            // Paused and resumed in one commit, a row is as it was: only its journal tells.
+            if row.is_some() {
+                let known = seen.map_or(0, |seen| seen.events);
+                if tx.journal_after(id, known)? != *journal {
+                    return Ok(false);
+                }
+                differs |= !journal.is_empty();
+            }
         }
         Ok(differs)
     }
