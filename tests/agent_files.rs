@@ -34,6 +34,11 @@ struct Parrot {
 
 impl Parrot {
     fn new() -> Self {
+        Self::beside(&[])
+    }
+
+    /// With further files before its own.
+    fn beside(others: &[&str]) -> Self {
         let kept = tempfile::tempdir().unwrap();
         let place = kept.path();
         let program = place.join("parrot");
@@ -41,7 +46,8 @@ impl Parrot {
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let file = place.join("parrot.toml");
         std::fs::write(&file, fenced("toml")).unwrap();
-        let mut world = World::new(&format!("agent_files = [{:?}]", file.to_str().unwrap()));
+        let files = [others, &[file.to_str().unwrap()]].concat();
+        let mut world = World::new(&format!("agent_files = {files:?}"));
         world.start();
         let home = world.dir().join("parrot-home");
         std::fs::create_dir(&home).unwrap();
@@ -135,6 +141,33 @@ fn a_session_that_it_does_not_know_any_more_costs_no_retry() {
     let task = parrot.completed(&id);
     let now = task["agent"]["session"].as_str().unwrap();
     assert_ne!(session, parrot.home.join(now), "{task}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_stops_no_other_agent_and_no_daemon() {
+    let place = tempfile::tempdir().unwrap();
+    let pipe = place.path().join("pipe.toml");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
+    let parrot = Parrot::beside(&[pipe.to_str().unwrap(), "/nonexistent/agent.toml"]);
+    let id = parrot.ask("hi");
+    parrot.completed(&id);
+    let claude = parrot.run(&["agent", "list"]);
+    assert!(
+        claude.lines().any(|line| line.starts_with("claude")),
+        "{claude}"
+    );
+    let refused = |agent: &str| {
+        let task = json!({"name": "n", "cwd": "/", "prompt": {"text": "hi", "agent": agent}});
+        let (status, body) = parrot.world.request("POST", "/tasks", Some(&task)).unwrap();
+        assert_eq!(status, 400, "{body}");
+        body["message"].as_str().unwrap().to_owned()
+    };
+    // It might be another description of this one.
+    assert!(refused("codex").contains("no regular file"));
+    let account = parrot
+        .world
+        .taskctl(&["account", "add", "own", "--agent", "claude"]);
+    assert!(account.status.success(), "{account:?}");
 }
 
 #[test]

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use super::account::AccountSpec;
 use super::event::Launch;
 use super::launch::LaunchError;
+use super::small_file;
 use crate::agent::claude::env::{Bounds, environment};
 use crate::agent::claude::{Options, PermissionMode, Resume, Start};
-use crate::agent::rules::{Ask, Rules};
+use crate::agent::rules::{Ask, FILE_MAX_BYTES, Rules};
 use crate::agent::{ARGUMENT_MAX_BYTES, Driver, Transcript, is_for_input};
 use crate::config::Settings;
 use crate::output::{Filter, Reader};
@@ -57,7 +58,8 @@ pub(super) enum Agent {
 
 /// The agent that a file describes; else why not, in one line.
 pub(super) fn described(path: &str) -> Result<Rules, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    let text = small_file::read_text(Path::new(path), FILE_MAX_BYTES as u64)
+        .map_err(|error| format!("{path}: {error}"))?;
     Rules::from_toml(&text).map_err(|error| format!("{path}: {error}"))
 }
 
@@ -68,18 +70,23 @@ pub fn unreadable(settings: &Settings) -> Vec<String> {
     files.filter_map(|path| described(path).err()).collect()
 }
 
-/// The agent of this name. A file of the settings goes before what comes with the program.
+/// The agent of this name. A file of the settings goes before what comes with the program, so one that cannot be read may be
+/// about any agent that comes as a file; the others go on.
 pub(super) fn agent(settings: &Settings, name: &str) -> Result<Agent, String> {
-    let mut known = vec![Prompt::DEFAULT_AGENT.to_owned()];
-    for path in &settings.agent_files {
-        let rules = described(path)?;
-        if rules.name == name {
-            return Ok(Agent::Described(Box::new(rules)));
-        }
-        known.push(rules.name);
-    }
     if name == Prompt::DEFAULT_AGENT {
         return Ok(Agent::Claude);
+    }
+    let mut known = vec![Prompt::DEFAULT_AGENT.to_owned()];
+    let mut broken = None;
+    for path in &settings.agent_files {
+        match described(path) {
+            Ok(rules) if rules.name == name => return Ok(Agent::Described(Box::new(rules))),
+            Ok(rules) => known.push(rules.name),
+            Err(why) => broken = broken.or(Some(why)),
+        }
+    }
+    if let Some(why) = broken {
+        return Err(why);
     }
     for text in SHIPPED {
         // Checked by a test: what is shipped can be read.

@@ -10,7 +10,7 @@ use crate::agent::version::Tried;
 use crate::task::{BlockKind, OutcomeKind};
 
 /// Largest file that is read.
-const FILE_MAX_BYTES: usize = 64 * 1024;
+pub const FILE_MAX_BYTES: usize = 64 * 1024;
 
 /// An agent, described.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -18,7 +18,8 @@ mod voice;
 pub use check::Problem;
 pub(super) use facts::Facts;
 pub use file::{
-    ErrorRule, EventRule, FileError, Meaning, Part, Rules, Scalar, TokenPointers, TotalsOf,
+    ErrorRule, EventRule, FILE_MAX_BYTES, FileError, Meaning, Part, Rules, Scalar, TokenPointers,
+    TotalsOf,
 };
 pub use template::{Ask, AskError};
 pub(super) use voice::Voice;
