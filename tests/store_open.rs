@@ -62,7 +62,7 @@ fn settings_of_the_connection_hold() {
     };
     assert_eq!(text("journal_mode"), "wal");
     assert_eq!(number("application_id"), 0x6163_6c64);
-    assert_eq!(number("user_version"), 3);
+    assert_eq!(number("user_version"), 4);
     let loose: i64 = conn
         .query_row("SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict = 0 AND name NOT LIKE 'sqlite_%'", [], |row| row.get(0))
         .unwrap();
@@ -127,7 +127,7 @@ fn a_newer_schema_is_refused_untouched() {
             error,
             OpenError::Newer {
                 found: 99,
-                known: 3,
+                known: 4,
                 ..
             }
         ),

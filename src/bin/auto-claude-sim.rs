@@ -10,6 +10,10 @@ use auto_claude::sim::shrink::shrink;
 use auto_claude::sim::{Bug, Failed, Op, Options, Passed, Scenario, Setup, play, run};
 use clap::Parser;
 
+/// A step allocates some hundred times, SQLite's pieces among them, and a seventh of its time went there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Lines of the trace that a failure shows.
 const TRACE_LINES: usize = 60;
 /// The progress is told once in so many steps.

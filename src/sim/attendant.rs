@@ -362,7 +362,6 @@ impl Attendant {
         {
             drop(machine);
             let mut recovery = recovery(&self.attempt, Row::Open, around);
-            recovery.silent(Some(START_WAIT_MS));
             recovery.waited_enough();
             return self.settle(recovery, "worker does not start");
         }

@@ -19,6 +19,7 @@ pub enum Bug {
     SkipSweep,
     RecordAfterClaim,
     SkipExitSync,
+    SkipRecordLock,
     LostIsSuccess,
     ExitCodeIsSuccess,
     ForgetRecordEarly,
@@ -47,7 +48,7 @@ const ANYWHERE: bool = false;
 type Row = (Bug, &'static str, &'static str, bool, u64);
 
 #[rustfmt::skip]
-const TABLE: [Row; 31] = [
+const TABLE: [Row; 32] = [
     (Bug::SkipSync,            "skip-sync",             "a sync of the database returns and has done nothing",             ON_DISK,  200_000),
     (Bug::SkipStartSync,       "skip-start-sync",       "a daemon that starts believes a log that is not synced",          ON_DISK,  3_000_000),
     (Bug::DropLockCheck,       "drop-lock-check",       "a second daemon starts beside the first",                         ANYWHERE, 200_000),
@@ -61,6 +62,7 @@ const TABLE: [Row; 31] = [
     (Bug::SkipSweep,           "skip-sweep",            "what a dead worker left behind is not ended",                     ANYWHERE, 200_000),
     (Bug::RecordAfterClaim,    "record-after-claim",    "the record is made when the worker is launched, not before the claim", ANYWHERE, 200_000),
     (Bug::SkipExitSync,        "skip-exit-sync",        "a worker leaves before its `exit` is on the disk",                ANYWHERE, 500_000),
+    (Bug::SkipRecordLock,      "skip-record-lock",      "a worker begins without its record's lock",                       ANYWHERE, 200_000),
     (Bug::LostIsSuccess,       "lost-is-success",       "an end that nobody saw is committed as a success",                ANYWHERE, 200_000),
     (Bug::ExitCodeIsSuccess,   "exit-code-is-success",  "exit code 0 without a result is committed as a success",          ANYWHERE, 200_000),
     (Bug::ForgetRecordEarly,   "forget-record-early",   "a record is removed before the outcome is committed",             ANYWHERE, 500_000),
@@ -135,6 +137,7 @@ impl Bug {
             | Self::DropIntent
             | Self::SkipSweep
             | Self::RecordAfterClaim
+            | Self::SkipRecordLock
             | Self::LostIsSuccess
             | Self::ExitCodeIsSuccess
             | Self::ForgetRecordEarly

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::chance::Chance;
 use super::truth::Truths;
-use super::worker::Worker;
+use super::worker::{Phase, Worker};
 use crate::attempt::record::{Beat, Header, ProcessStamp, Read, Record, Started};
 use crate::attempt::spec::PROTOCOL_VERSION;
 use crate::task::{AttemptId, Report, Timestamp};
@@ -99,6 +99,8 @@ pub struct Machine {
     pub blind_sweeps: bool,
     /// A worker does not sync its `exit` (a seeded bug).
     pub exit_sync_lies: bool,
+    /// A worker begins without its record's lock (a seeded bug).
+    pub skips_record_lock: bool,
     /// How workers left that have left: their tree was empty.
     pub left_clean: BTreeSet<i32>,
 }
@@ -131,6 +133,7 @@ impl Default for Machine {
             truths: Truths::default(),
             blind_sweeps: false,
             exit_sync_lies: false,
+            skips_record_lock: false,
             left_clean: BTreeSet::new(),
         }
     }
@@ -233,6 +236,15 @@ impl Machine {
         match &process.filter(|_| self.lives(stamp))?.kind {
             Kind::Worker(worker) => Some(worker),
             Kind::Member => None,
+        }
+    }
+
+    /// Whether it is a worker whose agent runs and that answers at its door.
+    #[must_use]
+    pub fn is_at_work(&self, pid: i32) -> bool {
+        match self.processes.get(&pid).map(|it| &it.kind) {
+            Some(Kind::Worker(worker)) => worker.phase == Phase::Running && !worker.hung,
+            Some(Kind::Member) | None => false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::judge::Violation;
+use super::judge::{Judged, Violation};
 use super::money::Spent;
 use crate::task::{AttemptId, Block, Outcome, TaskId};
 
@@ -39,6 +39,8 @@ pub struct Truths {
     by_attempt: BTreeMap<AttemptId, Truth>,
     /// Tasks whose sessions persons have.
     pub in_hand: BTreeSet<TaskId>,
+    /// A promise that was broken in the midst of a step.
+    broken: Option<Violation>,
 }
 
 impl Truths {
@@ -79,6 +81,24 @@ impl Truths {
         }
         self.at(attempt).agent_started = true;
         Ok(())
+    }
+
+    /// The daemon ends its worker, which does its work and would answer: without a damaged record there is no cause for that.
+    pub fn ended_at_work(&mut self, attempt: &AttemptId) {
+        if self.of(attempt).is_some_and(|truth| truth.tampered) {
+            return;
+        }
+        let text = format!("the worker of {attempt} runs and answers, and is ended");
+        let broken = Violation::new("the daemon ends no worker that does its work", text);
+        self.broken.get_or_insert(broken);
+    }
+
+    /// The promise that was broken in the midst of the last step, if one was.
+    ///
+    /// # Errors
+    /// That promise.
+    pub fn judge(&mut self) -> Judged {
+        self.broken.take().map_or(Ok(()), Err)
     }
 
     /// Somebody has damaged or taken away its record.

@@ -90,6 +90,7 @@ impl World {
             let mut machine = machine.get();
             machine.blind_sweeps = setup.bug == Some(Bug::SkipSweep);
             machine.exit_sync_lies = setup.bug == Some(Bug::SkipExitSync);
+            machine.skips_record_lock = setup.bug == Some(Bug::SkipRecordLock);
         }
         Self {
             setup,
@@ -124,7 +125,7 @@ impl World {
         self.machine.get().pass(chance.below(40));
         let what = self.happen(op.kind, &mut chance)?;
         self.note(op, what);
-        Ok(())
+        self.machine.get().truths.judge()
     }
 
     pub(super) fn note(&mut self, op: Op, what: &str) {

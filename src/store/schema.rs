@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use super::{CopyError, OpenError, StoreError, copy};
 use crate::task::Timestamp;
@@ -20,6 +21,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
 ];
 
 /// The newest schema that this list leads to.
@@ -193,6 +195,18 @@ fn save_before(conn: &Connection, path: &Path, version: u32) -> Result<PathBuf, 
 }
 
 fn advance(conn: &mut Connection, migrations: &[&str], now: Timestamp) -> rusqlite::Result<()> {
+    // A migration may change the text of a table's checks.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)?;
+    let advanced = advance_undefended(conn, migrations, now);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    advanced
+}
+
+fn advance_undefended(
+    conn: &mut Connection,
+    migrations: &[&str],
+    now: Timestamp,
+) -> rusqlite::Result<()> {
     let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     // Read again under the lock: another process may have been quicker.
     let from = Header::read(&tx)?.version;
@@ -203,6 +217,9 @@ fn advance(conn: &mut Connection, migrations: &[&str], now: Timestamp) -> rusqli
         tx.execute_batch(sql)?;
         tx.pragma_update(None, "user_version", version)?;
     }
+    // Whoever has read the schema before reads it anew, even where only its text has changed.
+    let seen: i64 = tx.pragma_query_value(None, "schema_version", |row| row.get(0))?;
+    tx.pragma_update(None, "schema_version", seen + 1)?;
     if from == 0 {
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.execute(

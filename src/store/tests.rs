@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::open::{OpenOptions, open_writer};
 use super::schema::{self, MIGRATIONS};
-use super::{OpenError, check, queue, reader, retain, waits};
+use super::{OpenError, check, queue, reader, retain, tx, waits};
 use crate::task::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_ms(1_700_000_000_000);
@@ -52,6 +52,70 @@ fn a_migration_that_fails_changes_nothing() {
     let conn = open_writer(&options, MIGRATIONS, NOW).unwrap();
     assert_eq!(version(&conn), schema::newest(MIGRATIONS));
     assert!(conn.prepare("SELECT * FROM later").is_err());
+}
+
+/// A pending task as schema 1 knows it.
+const OLD_TASK: &str = "INSERT INTO tasks (id, uid, key, fingerprint, created_at, name, priority, state, generation, retries, \
+     restarts, resume, pause_reasons, resume_to, events, unmet, turn) \
+     VALUES ('task_0123456789abc', 1000, 'k', 1, 0, 'build', 1, 'pending', 0, 0, '[]', 0, '[]', 'pending', 1, 0, 3)";
+
+#[test]
+fn a_database_of_any_earlier_schema_keeps_its_tasks_and_gets_every_check() {
+    for version in 1..=MIGRATIONS.len() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = OpenOptions::at(directory.path().join("tasks.db"));
+        let old = open_writer(&options, &MIGRATIONS[..version], NOW).unwrap();
+        old.execute(OLD_TASK, []).unwrap();
+        drop(old);
+        let conn = open_writer(&options, MIGRATIONS, NOW).unwrap();
+        for bad in [
+            "state = 'done'",
+            "resume_to = 'x'",
+            "finished_at = 1",
+            "turn = 4",
+        ] {
+            let refused = conn.execute(&format!("UPDATE tasks SET {bad}"), []);
+            assert!(
+                matches!(&refused, Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)),
+                "from schema {version}: {bad}: {refused:?}"
+            );
+        }
+        for good in [
+            "state = 'testing', slot = 1, generation = 1, turn = 0",
+            "resume_to = 'waiting_unban'",
+        ] {
+            let changed = conn.execute(&format!("UPDATE tasks SET {good}"), []);
+            assert_eq!(changed, Ok(1), "from schema {version}: {good}");
+        }
+        // Nobody may write into the schema any more.
+        let written =
+            conn.execute_batch("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = ''");
+        assert!(written.is_err(), "from schema {version}");
+        drop(conn);
+        // A second look at what is on the disk: the tables are those of a new database.
+        drop(open_writer(&options, MIGRATIONS, NOW).unwrap());
+    }
+}
+
+#[test]
+fn a_transition_makes_no_temporary_table() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = OpenOptions::at(directory.path().join("tasks.db"));
+    let conn = open_writer(&options, MIGRATIONS, NOW).unwrap();
+    let mut statement = conn.prepare(&format!("EXPLAIN {}", tx::MOVE)).unwrap();
+    let steps: Vec<String> = statement
+        .query_map(
+            rusqlite::params_from_iter(std::iter::repeat_n(None::<i64>, 25)),
+            |row| row.get(1),
+        )
+        .unwrap()
+        .collect::<rusqlite::Result<_>>()
+        .unwrap();
+    assert!(steps.iter().any(|step| step == "Insert"), "{steps:?}");
+    assert!(
+        !steps.iter().any(|step| step == "OpenEphemeral"),
+        "{steps:?}"
+    );
 }
 
 /// What SQLite would do, line by line.

@@ -213,42 +213,33 @@ impl<'c> Tx<'c> {
         at: Timestamp,
     ) -> Result<(), ApplyError> {
         let life = &after.life;
-        let changed = self
-            .conn
-            .prepare_cached(
-                "UPDATE tasks SET name = ?1, priority = ?2, exclusive = ?3, state = ?4, generation = ?5, retries = ?6, \
-                 restarts = ?7, resume = ?8, pause_reasons = ?9, resume_to = ?10, intent = ?11, not_before = ?12, \
-                 outcome = ?13, started_at = ?14, finished_at = ?15, slot = ?16, events = ?17, unmet = ?18, turn = ?19, \
-                 agent = ?20, gate = ?21 \
-                 WHERE seq = ?22 AND id = ?23 AND state = ?24 AND generation = ?25 AND events = ?17 - 1",
-            )?
-            .execute(params![
-                after.spec.name,
-                row::priority_rank(after.spec.priority),
-                after.spec.exclusive,
-                life.state.name(),
-                life.generation,
-                life.retries,
-                json(&life.restarts),
-                life.resume,
-                json(&life.pause_reasons),
-                row::resume_to_name(life.resume_to),
-                life.intent.as_ref().map(json),
-                life.not_before.map(Timestamp::as_ms),
-                life.outcome.as_ref().map(json),
-                life.started_at.map(Timestamp::as_ms),
-                life.finished_at.map(Timestamp::as_ms),
-                after.slot,
-                kept.events,
-                kept.unmet,
-                super::queue::turn(life, kept.unmet, after.spec.exclusive.is_some(), at),
-                life.agent.as_ref().map(json),
-                row::gate(after),
-                before.seq,
-                before.id.as_str(),
-                before.life.state.name(),
-                before.life.generation,
-            ])?;
+        let changed = self.conn.prepare_cached(MOVE)?.execute(params![
+            after.spec.name,
+            row::priority_rank(after.spec.priority),
+            after.spec.exclusive,
+            life.state.name(),
+            life.generation,
+            life.retries,
+            json(&life.restarts),
+            life.resume,
+            json(&life.pause_reasons),
+            row::resume_to_name(life.resume_to),
+            life.intent.as_ref().map(json),
+            life.not_before.map(Timestamp::as_ms),
+            life.outcome.as_ref().map(json),
+            life.started_at.map(Timestamp::as_ms),
+            life.finished_at.map(Timestamp::as_ms),
+            after.slot,
+            kept.events,
+            kept.unmet,
+            super::queue::turn(life, kept.unmet, after.spec.exclusive.is_some(), at),
+            life.agent.as_ref().map(json),
+            row::gate(after),
+            before.seq,
+            before.id.as_str(),
+            before.life.state.name(),
+            before.life.generation,
+        ])?;
         if changed == 1 {
             Ok(())
         } else {
@@ -273,6 +264,16 @@ impl<'c> Tx<'c> {
         Ok(())
     }
 }
+
+/// Moves a task's row, if it is as it was read.
+///
+/// `OR FAIL`: SQLite need not be able to undo this statement alone (for which it copies each page that it changes once more),
+/// because the step is undone as a whole.
+pub(super) const MOVE: &str = "UPDATE OR FAIL tasks SET name = ?1, priority = ?2, exclusive = ?3, state = ?4, generation = ?5, \
+     retries = ?6, restarts = ?7, resume = ?8, pause_reasons = ?9, resume_to = ?10, intent = ?11, not_before = ?12, \
+     outcome = ?13, started_at = ?14, finished_at = ?15, slot = ?16, events = ?17, unmet = ?18, turn = ?19, agent = ?20, \
+     gate = ?21 \
+     WHERE seq = ?22 AND id = ?23 AND state = ?24 AND generation = ?25 AND events = ?17 - 1";
 
 /// The name of the predecessors among the fields of [`Event::Edited`].
 const FIELD_AFTER: &str = "after";

@@ -61,6 +61,8 @@ enum Watched {
     Ended(WorkerEnd),
     /// It did not prove that it lives for so many milliseconds.
     Silent(u64),
+    /// It has not said that its command runs, and had time enough. Its record tells whether it has begun meanwhile.
+    NotStarted,
     /// It could not write the end down: the end is committed, the worker gone. Nothing is left to do.
     Committed,
 }
@@ -107,10 +109,8 @@ impl Attendant {
         match self.watch_launched(launched).await {
             Watched::Ended(WorkerEnd::Left(0)) => recovery.tree_is_empty(),
             Watched::Ended(WorkerEnd::Left(_) | WorkerEnd::Signaled(_) | WorkerEnd::Unknown) => {}
-            Watched::Silent(silent_ms) => {
-                recovery.silent(Some(silent_ms));
-                recovery.waited_enough();
-            }
+            Watched::Silent(silent_ms) => recovery.silent(Some(silent_ms)),
+            Watched::NotStarted => recovery.waited_enough(),
             Watched::Committed => return,
         }
         self.settle(recovery).await;
@@ -191,6 +191,7 @@ impl Attendant {
                     match self.watch_adopted(worker).await {
                         Watched::Ended(_) => recovery.silent(None),
                         Watched::Silent(silent_ms) => recovery.silent(Some(silent_ms)),
+                        Watched::NotStarted => recovery.waited_enough(),
                         Watched::Committed => return,
                     }
                 }
@@ -245,7 +246,7 @@ impl Attendant {
             }
             () = tokio::time::sleep(Duration::from_millis(START_WAIT_MS)) => {
                 reap_later(pidfd);
-                return Watched::Silent(START_WAIT_MS);
+                return Watched::NotStarted;
             }
         }
         if self.started_at.is_some() {

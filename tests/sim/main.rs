@@ -115,7 +115,7 @@ fn found(bug: Bug) -> Failed {
 }
 
 /// Those that are found soon; the others are left to `auto-claude-sim --find-bugs`, which takes minutes.
-const QUICK_BUGS: [Bug; 15] = [
+const QUICK_BUGS: [Bug; 16] = [
     Bug::SkipSync,
     Bug::SkipStartSync,
     Bug::DropLockCheck,
@@ -123,6 +123,7 @@ const QUICK_BUGS: [Bug; 15] = [
     Bug::ReplyBeforeCommit,
     Bug::CountLimitAsRetry,
     Bug::ForgetAdopted,
+    Bug::SkipRecordLock,
     Bug::ForgetSlots,
     Bug::RecordAfterClaim,
     Bug::RepeatLaunch,

@@ -145,6 +145,9 @@ impl Ground for SimGround {
             return Ok(SweepResult::Empty);
         }
         for pid in machine.members(tree.attempt) {
+            if machine.is_at_work(pid) {
+                machine.truths.ended_at_work(tree.attempt);
+            }
             machine.truths.at(tree.attempt).worker_killed = true;
             machine.end(pid);
         }
