@@ -87,7 +87,14 @@ fn without_result(facts: &Facts, errors: &[String], end: &ProcessEnd) -> Ended {
     let said = ERROR_LINES
         .iter()
         .find(|(words, _)| errors.iter().any(|line| holds(line, words)));
-    Ended::As(said.map_or(OutcomeKind::NoResult, |(_, kind)| *kind))
+    if let Some((_, kind)) = said {
+        return Ended::As(*kind);
+    }
+    // The last that was heard is a limit: it costs no try, whatever kept the program from saying how it ended.
+    match facts.rejected.as_ref().filter(|limit| limit.is_limit()) {
+        Some(limit) if !told_to_end(end) => Ended::Blocked(limit.block("", end.now)),
+        Some(_) | None => Ended::As(OutcomeKind::NoResult),
+    }
 }
 
 fn of_result(result: &ResultEvent, facts: &Facts, now: Timestamp) -> Ended {

@@ -302,3 +302,34 @@ fn a_request_is_tried_again_until_it_is_answered() {
     ));
     assert!(!after(ANSWER));
 }
+
+#[test]
+fn a_run_that_ends_at_a_limit_without_a_word_has_met_the_limit() {
+    let rejected = r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","rateLimitType":"five_hour","resetsAt":1795203678}}"#;
+    let throttled = r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected"}}"#;
+    let paid = r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","rateLimitType":"five_hour","resetsAt":1795203678,"isUsingOverage":true}}"#;
+    let told = ProcessEnd {
+        stop_sent: true,
+        ..end()
+    };
+    for (lines, end, expected) in [
+        (&[rejected][..], end(), OutcomeKind::Limited),
+        (&[ANSWER, rejected], end(), OutcomeKind::Limited),
+        // It went on behind it.
+        (&[rejected, ANSWER], end(), OutcomeKind::NoResult),
+        (&[throttled], end(), OutcomeKind::NoResult),
+        (&[paid], end(), OutcomeKind::NoResult),
+        // Ours.
+        (&[rejected], told, OutcomeKind::NoResult),
+    ] {
+        let mut facts = Facts::new(false);
+        for line in lines {
+            facts.line(line);
+        }
+        let verdict = facts.finish(&[], &end);
+        assert_eq!(verdict.kind, expected, "{lines:?}");
+        let until = verdict.report.block.and_then(|block| block.until);
+        let is_told = until == Some(Timestamp::from_ms(1_795_203_678_000));
+        assert_eq!(is_told, expected == OutcomeKind::Limited, "{lines:?}");
+    }
+}
