@@ -1,17 +1,20 @@
 //! Attendants, as `supervisor::attend` has them, one step at a time: launch, watch, bring intents, judge silence, settle by the
 //! real recovery.
 
+mod launching;
+mod watching;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::bug::Bug;
 use super::chance::Chance;
-use super::machine::{Kind, Machine, Shared, SimGround};
+use super::machine::{Machine, Shared, SimGround};
 use super::met::Met;
-use super::worker::{Phase, Worker};
-use crate::attempt::record::{Exit, ProcessStamp, Read};
-use crate::attempt::recovery::{Heartbeat, Row};
+use super::worker::Phase;
+use crate::attempt::record::ProcessStamp;
+use crate::attempt::recovery::Row;
 use crate::budget::Budget;
 use crate::config::Settings;
 use crate::supervisor::budgets;
@@ -22,10 +25,6 @@ use crate::supervisor::pulse::Pulse;
 use crate::supervisor::recover::{Recovery, Round};
 use crate::task::{AttemptId, Intent, Outcome, OutcomeKind, Report, Task, Timestamp};
 
-/// A worker that has not said that its command runs by then is looked after.
-const START_WAIT_MS: u64 = 30_000;
-/// Looks at the proof of life per allowed age.
-const LOOKS_PER_TIMEOUT: u64 = 4;
 /// Time between tries when recovery cannot read or write something.
 const RECOVERY_RETRY_MS: u64 = 1_000;
 /// A timeout that never comes.
@@ -224,91 +223,6 @@ impl Attendant {
         }
     }
 
-    fn launches(
-        &mut self,
-        task: &Task,
-        share: Budget,
-        around: &Surroundings<'_>,
-        chance: &mut Chance,
-        met: &mut Met,
-    ) -> Step {
-        let fails = if around.healing { 9 } else { chance.below(25) };
-        if fails < 2 {
-            let is_machine = fails == 0;
-            let kind = if is_machine {
-                met.meet("launch failed: the machine");
-                OutcomeKind::NeverRan
-            } else {
-                met.meet("launch failed: the task");
-                OutcomeKind::SpawnFailed
-            };
-            self.stage = Stage::NotLaunched(Outcome::of(kind), is_machine);
-            return Step::of("launch failed");
-        }
-        let mut machine = around.machine.get();
-        if around.bug == Some(Bug::RecordAfterClaim) {
-            drop(machine.create_record(&self.attempt));
-        }
-        let worker = Worker::new(task, share, chance);
-        let stamp = machine.spawn(&self.attempt, Kind::Worker(Box::new(worker)));
-        self.stage = Stage::Watch(watch_of(stamp, true, &machine));
-        Step::of("worker launched")
-    }
-
-    /// As `supervisor::unlaunched`.
-    fn not_launched(
-        &mut self,
-        outcome: Outcome,
-        is_machine: bool,
-        around: &Surroundings<'_>,
-    ) -> Step {
-        let ended_at = around.ground.now();
-        let exit = Exit {
-            outcome: outcome.clone(),
-            ended_at,
-            output_bytes: 0,
-        };
-        let closed = || -> std::io::Result<bool> {
-            let mut file = match around.ground.open(&path_of(&self.attempt)) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
-                opened => opened?,
-            };
-            if !file.try_lock()? {
-                return Ok(false);
-            }
-            let found = file.read()?;
-            if found.started != Read::Blank || found.exit != Read::Blank {
-                return Ok(false);
-            }
-            file.write_synced_afresh(&exit)?;
-            Ok(true)
-        };
-        match closed() {
-            Ok(true) => {}
-            Ok(false) => {
-                let recovery = recovery(&self.attempt, Row::Open, around);
-                self.stage = Stage::Settle(Box::new(recovery), 0);
-                return Step::of("launch failed, somebody has the record");
-            }
-            Err(_) => {
-                self.stage = Stage::NotLaunched(outcome, is_machine);
-                return Step::of("launch failed, and its end cannot be written");
-            }
-        }
-        self.report(
-            "launch failed: closed",
-            Closed {
-                attempt: self.attempt.clone(),
-                outcome,
-                ended_at,
-                started_at: None,
-                report: None,
-                launch_failed: is_machine,
-                machine_went_down: false,
-            },
-        )
-    }
-
     fn report(&self, what: &'static str, closed: Closed) -> Step {
         Step {
             what,
@@ -321,200 +235,6 @@ impl Attendant {
     fn settle(&mut self, recovery: Recovery<SimGround>, what: &'static str) -> Step {
         self.stage = Stage::Settle(Box::new(recovery), 0);
         Step::of(what)
-    }
-
-    fn watches(
-        &mut self,
-        mut watch: Watch,
-        around: &Surroundings<'_>,
-        chance: &mut Chance,
-        met: &mut Met,
-    ) -> Step {
-        let mut machine = around.machine.get();
-        let now_ms = machine.mono_ms;
-        if !machine.lives(watch.worker) {
-            let left_clean = machine.left_clean.remove(&watch.worker.pid);
-            drop(machine);
-            let mut recovery = recovery(&self.attempt, Row::Open, around);
-            if watch.launched && left_clean {
-                recovery.tree_is_empty();
-            }
-            return self.settle(recovery, "worker is gone");
-        }
-        let Some(worker) = machine.worker_mut(watch.worker.pid) else {
-            drop(machine);
-            return self.settle(recovery(&self.attempt, Row::Open, around), "no worker");
-        };
-        let answers = !worker.hung && worker.phase != Phase::Born;
-        let has_started = worker.said_started;
-        let drops = around.bug == Some(Bug::DropIntent);
-        if watch.door_told != self.wish && answers && has_started && !drops {
-            worker.told.clone_from(&self.wish);
-            watch.door_told.clone_from(&self.wish);
-            drop(machine);
-            self.stage = Stage::Watch(watch);
-            return Step::of("worker was told");
-        }
-        let unwritten = worker.unwritten && answers;
-        let outcome = worker.outcome.clone();
-        let said = worker.report.clone();
-        if !has_started && watch.launched && now_ms.saturating_sub(watch.since_ms) >= START_WAIT_MS
-        {
-            drop(machine);
-            let mut recovery = recovery(&self.attempt, Row::Open, around);
-            recovery.waited_enough();
-            return self.settle(recovery, "worker does not start");
-        }
-        if has_started && !self.told_started && chance.percent(50) {
-            self.told_started = true;
-            let record = machine.records.get(&self.attempt);
-            let started = record.and_then(|record| record.now.started.value());
-            self.started_at = started.map(|started| started.started_at);
-            drop(machine);
-            self.stage = Stage::Watch(watch);
-            return self.tells_started();
-        }
-        if let Some(report) = self.news(&machine) {
-            drop(machine);
-            met.meet("heard of a run");
-            self.stage = Stage::Watch(watch);
-            let attempt = self.attempt.clone();
-            return Step {
-                what: "heard of a run",
-                reports: vec![AttemptReport::Heard { attempt, report }],
-                ..Step::default()
-            };
-        }
-        drop(machine);
-        if now_ms < watch.next_look_ms {
-            self.stage = Stage::Watch(watch);
-            return Step::of("attendant watches");
-        }
-        let end = outcome.filter(|_| unwritten).map(|outcome| (outcome, said));
-        self.looks(watch, answers, end, around, met)
-    }
-
-    /// A look at the proof of life. `end`: what the worker holds at its door and cannot write down.
-    fn looks(
-        &mut self,
-        mut watch: Watch,
-        answers: bool,
-        end: Option<(Outcome, Report)>,
-        around: &Surroundings<'_>,
-        met: &mut Met,
-    ) -> Step {
-        let machine = around.machine.get();
-        let now_ms = machine.mono_ms;
-        let timeout_ms = if around.bug == Some(Bug::WaitForSilent) {
-            NEVER_MS
-        } else {
-            around.heartbeat_timeout_ms
-        };
-        let interval_ms = around.heartbeat_timeout_ms / LOOKS_PER_TIMEOUT;
-        watch.next_look_ms = now_ms + interval_ms;
-        let beat = machine
-            .records
-            .get(&self.attempt)
-            .and_then(|record| record.now.beat.value().cloned());
-        drop(machine);
-        let seen = watch
-            .pulse
-            .look(beat.as_ref(), now_ms, interval_ms, timeout_ms);
-        if let Some((outcome, said)) = end {
-            return self.commits_unwritten(&watch, outcome, said, around, met);
-        }
-        if answers {
-            watch.pulse.answered(now_ms);
-        } else if seen == Heartbeat::Stale {
-            let mut recovery = recovery(&self.attempt, Row::Open, around);
-            recovery.silent(Some(timeout_ms));
-            return self.settle(recovery, "worker is silent");
-        }
-        self.stage = Stage::Watch(watch);
-        Step::of("attendant looked")
-    }
-
-    fn tells_started(&self) -> Step {
-        let reports = self.started_at.map(|started_at| AttemptReport::Started {
-            attempt: self.attempt.clone(),
-            started_at,
-        });
-        Step {
-            what: "started is told",
-            reports: reports.into_iter().collect(),
-            ..Step::default()
-        }
-    }
-
-    /// As `supervisor::news`.
-    fn news(&mut self, machine: &Machine) -> Option<Box<Report>> {
-        let report = self.unheard(machine)?;
-        self.told.clone_from(report);
-        Some(Box::new(report.clone()))
-    }
-
-    fn unheard<'m>(&self, machine: &'m Machine) -> Option<&'m Report> {
-        let record = &machine.records.get(&self.attempt)?.now;
-        let report = record.report.value().filter(|_| self.is_agent)?;
-        let is_known = report.served == self.told.served
-            && report.overage == self.told.overage
-            && report.windows == self.told.windows
-            && (!self.counts_tokens || report.tokens == self.told.tokens);
-        if is_known || record.exit.value().is_some() {
-            return None;
-        }
-        Some(report)
-    }
-
-    /// As `supervisor::unwritten`: the task is marked busy, the outcome is committed, then the worker may go.
-    fn commits_unwritten(
-        &mut self,
-        watch: &Watch,
-        outcome: Outcome,
-        said: Report,
-        around: &Surroundings<'_>,
-        met: &mut Met,
-    ) -> Step {
-        around.busy.borrow_mut().insert(self.attempt.clone());
-        met.meet("an end is taken from the worker's door");
-        self.stage = Stage::Unwritten(watch.worker);
-        let ended_at = around.ground.now();
-        self.report(
-            "an end is taken from the door",
-            Closed {
-                attempt: self.attempt.clone(),
-                outcome,
-                ended_at,
-                started_at: self.started_at,
-                report: self.is_agent.then(|| Box::new(said)),
-                launch_failed: false,
-                machine_went_down: false,
-            },
-        )
-    }
-
-    fn lets_go(&mut self, worker: ProcessStamp, around: &Surroundings<'_>, met: &mut Met) -> Step {
-        let mut machine = around.machine.get();
-        if machine.lives(worker) {
-            match machine.worker_mut(worker.pid) {
-                Some(held) if !held.hung => held.committed = true,
-                // Its end is committed and its tree is empty.
-                Some(_) | None => machine.end(worker.pid),
-            }
-            drop(machine);
-            self.stage = Stage::LetGo(worker);
-            return Step::of("worker may go");
-        }
-        drop(machine);
-        forget(&self.attempt, around);
-        around.busy.borrow_mut().remove(&self.attempt);
-        met.meet("a worker was let go");
-        Step {
-            what: "worker was let go",
-            timer: true,
-            is_over: true,
-            ..Step::default()
-        }
     }
 
     fn settles(

@@ -1,5 +1,7 @@
 //! The simulated world, and what happens in it: one [`Op`] after the other, each judged.
 
+mod carrying;
+mod committing;
 mod daemons;
 
 use std::fmt::Write as _;
@@ -9,19 +11,17 @@ use super::attendant::Step;
 use super::bug::Bug;
 use super::chance::Chance;
 use super::client::{self, Sent};
-use super::daemon::{Around, Daemon, Fate, Out, copy_of_launch};
+use super::daemon::Daemon;
 use super::disk::{Disk, with_disk};
 use super::judge::{Judge, Judged, Violation};
 use super::machine::Shared;
-use super::meanwhile::Meanwhile;
 use super::met::Met;
 use super::money;
 use super::op::{Op, OpKind};
 use super::server::Server;
 use super::worker;
 use crate::config::Settings;
-use crate::supervisor::command::{ActEffect, Action, Refusal, Reply, SubmitRequest};
-use crate::supervisor::event::Effect;
+use crate::supervisor::command::SubmitRequest;
 use crate::task::TaskId;
 
 /// Events that wait at most: clients are told to come again.
@@ -200,134 +200,6 @@ impl World {
         Ok(what)
     }
 
-    pub(super) fn carry(&mut self, chance: &mut Chance) -> Result<&'static str, Violation> {
-        let repeats = self.setup.bug == Some(Bug::RepeatLaunch);
-        let is_rival = self.rival.is_some() && chance.percent(50);
-        let daemon = if is_rival {
-            self.rival.as_mut()
-        } else {
-            self.daemon.as_mut()
-        };
-        let Some(daemon) = daemon else {
-            return Ok("no daemon");
-        };
-        let Some(out) = daemon.outs.pop_front() else {
-            return Ok("nothing to carry out");
-        };
-        match out {
-            Out::Effect(effect) => {
-                if let Some(copy) = copy_of_launch(&effect).filter(|_| repeats) {
-                    daemon.outs.push_back(Out::Effect(copy));
-                }
-                self.carry_out(effect, is_rival)
-            }
-            Out::Reply(sent, answer) => self.reply(&sent, &answer, chance),
-        }
-    }
-
-    fn carry_out(&mut self, effect: Effect, is_rival: bool) -> Result<&'static str, Violation> {
-        let drops = self.setup.bug == Some(Bug::DropIntent);
-        let daemon = if is_rival {
-            self.rival.as_mut()
-        } else {
-            self.daemon.as_mut()
-        };
-        let Some(daemon) = daemon else {
-            return Ok("no daemon");
-        };
-        match effect {
-            Effect::Launch(launch) => {
-                let attempt = launch.task.attempt();
-                self.judge.launches(&attempt, !launch.is_probe)?;
-                let agent = launch.task.life.agent.as_ref();
-                if launch.is_probe {
-                    self.met.meet("probe of the daemon's own");
-                } else if agent.is_some_and(|agent| agent.probe) {
-                    self.met.meet("probe");
-                }
-                let attendant = super::attendant::Attendant::launch(&launch, &daemon.settings);
-                daemon.attendants.insert(attempt, attendant);
-                Ok("launch")
-            }
-            Effect::Stop { attempt, intent } => {
-                if let Some(attendant) = daemon.attendants.get_mut(&attempt).filter(|_| !drops) {
-                    attendant.wish = Some(intent);
-                }
-                Ok("stop")
-            }
-            Effect::Forget(attempt) => {
-                let waits = daemon
-                    .attendants
-                    .get_mut(&attempt)
-                    .is_some_and(|attendant| !attendant.committed());
-                if !waits {
-                    daemon.attendants.remove(&attempt);
-                    super::attendant::forget(&attempt, &daemon.around(&self.machine));
-                }
-                Ok("forget")
-            }
-            Effect::RemoveFiles(_)
-            | Effect::Changed(_)
-            | Effect::Log(_)
-            | Effect::Attention(_)
-            | Effect::AttentionOver(_) => Ok("told"),
-            Effect::Tell(tell) => {
-                daemon.tell(tell.notice, &self.machine);
-                Ok("a notice is to be told")
-            }
-        }
-    }
-
-    /// A client hears its answer, or has gone.
-    fn reply(
-        &mut self,
-        sent: &Sent,
-        answer: &Result<Reply, Refusal>,
-        chance: &mut Chance,
-    ) -> Result<&'static str, Violation> {
-        if chance.percent(REPLY_LOST_PERCENT) {
-            self.met.meet("a reply is lost");
-            return Ok("a reply is lost");
-        }
-        match (sent, answer) {
-            (Sent::Submit(request), Ok(Reply::Submitted { task, fresh })) => {
-                if !fresh {
-                    self.met.meet("the same key again");
-                }
-                self.judge
-                    .acknowledged(&request.key, &task.id, request.fingerprint())?;
-                Ok("a submission is acknowledged")
-            }
-            (Sent::Act(request), Ok(Reply::Acted { effect, .. })) => {
-                if matches!(request.action, Action::Attach { .. })
-                    && (request.dry_run, *effect) == (false, ActEffect::Done)
-                {
-                    self.judge.handed_over(&request.id)?;
-                }
-                self.met.meet(match (request.dry_run, effect) {
-                    (true, _) => "dry run",
-                    (false, ActEffect::Done) => "answer: Done",
-                    (false, ActEffect::Stopping) => "answer: Stopping",
-                    (false, ActEffect::Already) => "answer: Already",
-                });
-                Ok("a wish is acknowledged")
-            }
-            (Sent::StopAll, Ok(_)) => {
-                self.met.meet("stop all");
-                Ok("all stops")
-            }
-            (Sent::Cleanup(_), Ok(Reply::Count(count))) if *count > 0 => {
-                self.met.meet("clean-up");
-                Ok("cleaned up")
-            }
-            (_, Ok(_)) => Ok("done"),
-            (_, Err(refusal)) => {
-                self.met.meet(super::observe::refused(refusal.code));
-                Ok("refused")
-            }
-        }
-    }
-
     fn attend(&mut self, chance: &mut Chance) -> Result<&'static str, Violation> {
         let is_rival = self.rival.is_some() && chance.percent(50);
         let daemon = if is_rival {
@@ -355,136 +227,6 @@ impl World {
         drop(machine);
         let heard = step.heard.as_deref();
         heard.map_or(Ok(()), |notice| self.judge.heard(notice))
-    }
-
-    /// A transaction of the daemon; it may die in the midst of it.
-    pub(super) fn batch(
-        &mut self,
-        chance: &mut Chance,
-        dies: bool,
-    ) -> Result<&'static str, Violation> {
-        let is_rival = self.rival.is_some() && chance.percent(50);
-        let daemon = if is_rival {
-            &mut self.rival
-        } else {
-            &mut self.daemon
-        };
-        let Some(daemon) = daemon else {
-            return Ok("no daemon");
-        };
-        let now = self.machine.get().now();
-        daemon.look_at_the_clock(now);
-        if daemon.events.is_empty() {
-            return Ok("nothing waits");
-        }
-        if dies {
-            with_disk(|disk| disk.set_fuse(Some(chance.below(COMMIT_OPERATIONS))));
-        }
-        let limit = usize::try_from(1 + chance.below(BATCH_MAX)).unwrap_or(1);
-        let text = self.setup.trace.then(|| {
-            let events: Vec<_> = daemon.events.iter().take(limit).collect();
-            format!("{events:?}")
-        });
-        let settings = Arc::clone(&daemon.settings);
-        let judge = &self.judge;
-        let mut meanwhile = Meanwhile {
-            machine: &self.machine,
-            server: &self.server,
-            chance: Chance::new(chance.draw()),
-            // There, whose turn it is is nobody's choice.
-            moves_workers: !self.healing,
-            seen: Vec::new(),
-            broken: None,
-        };
-        let around = Around {
-            observe: &mut |tx, handled, claims| {
-                super::observe::observe(judge, tx, handled, claims, now, &settings)
-            },
-            between: &mut |what| meanwhile.after(what),
-        };
-        let fate = daemon.batch(limit, &self.machine, chance.draw(), around);
-        with_disk(|disk| disk.set_fuse(None));
-        let Meanwhile { seen, broken, .. } = meanwhile;
-        for what in seen {
-            let op = Op {
-                kind: OpKind::Batch,
-                roll: 0,
-            };
-            self.note(op, what);
-        }
-        if let Some(broken) = broken {
-            return Err(broken);
-        }
-        if let Some(text) = text {
-            self.detail(|| text);
-        }
-        self.came_to(fate, chance)
-    }
-
-    /// What a transaction came to.
-    fn came_to(&mut self, fate: Fate, chance: &mut Chance) -> Result<&'static str, Violation> {
-        let mut machine = self.machine.get();
-        match fate {
-            Fate::Committed(observed) => {
-                let truths = &mut machine.truths;
-                self.judge.committed(*observed, truths, &mut self.met)?;
-                self.judge.check_hands(&machine)?;
-                drop(machine);
-                self.check_memory()?;
-                Ok("committed")
-            }
-            Fate::Lost(observed) => {
-                drop(machine);
-                if let Some(observed) = observed {
-                    self.judge.may_have_committed(*observed);
-                }
-                self.met.meet("a transaction is lost");
-                Ok("the transaction is lost")
-            }
-            Fate::Died(observed) => {
-                drop(machine);
-                if let Some(observed) = observed {
-                    self.judge.may_have_committed(*observed);
-                }
-                self.met.meet("daemon dies: in a commit");
-                self.carry_what_came_early(chance)?;
-                self.bury();
-                Ok("the daemon dies in a commit")
-            }
-        }
-    }
-
-    /// With a bug that lets effects out before their commit: they were carried out before the daemon died.
-    fn carry_what_came_early(&mut self, chance: &mut Chance) -> Judged {
-        let early = [Some(Bug::SpawnBeforeCommit), Some(Bug::ReplyBeforeCommit)];
-        if early.contains(&self.setup.bug) {
-            while self
-                .daemon
-                .as_ref()
-                .is_some_and(|daemon| !daemon.outs.is_empty())
-            {
-                self.carry(chance)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What the handler remembers is what the rows say.
-    fn check_memory(&self) -> Judged {
-        let Some(daemon) = self.daemon.as_ref().filter(|_| self.rival.is_none()) else {
-            return Ok(());
-        };
-        let held = daemon.handler.slots().map(|(slot, it)| (slot, it.clone()));
-        let mut held: Vec<_> = held.collect();
-        let rows = self.judge.running();
-        let mut rows: Vec<_> = rows
-            .map(|task| (task.slot.unwrap_or(0), task.attempt()))
-            .collect();
-        held.sort();
-        rows.sort();
-        super::judge::demand(held == rows, "adopted workers are counted", || {
-            format!("slots as remembered: {held:?}, as in the rows: {rows:?}")
-        })
     }
 
     /// A client sends something.

@@ -2,9 +2,11 @@
 //! from what clients were told, and from what truly happened ([`super::truth`]).
 
 mod budgets;
+mod fold;
 mod holds;
 mod ledger;
 pub mod notices;
+mod reread;
 pub mod rules;
 mod sessions;
 
@@ -16,11 +18,7 @@ use super::truth::Truths;
 use crate::config::Settings;
 use crate::store::{AccountRow, JournalRow, StoreError, Tx};
 use crate::supervisor::event::AttemptReport;
-use crate::task::{
-    AttemptId, Event, EventKind, IntentKind, Lifecycle, OutcomeKind, Place, State, Task, TaskId,
-    Timestamp,
-};
-use sessions::place_of;
+use crate::task::{AttemptId, IntentKind, OutcomeKind, State, Task, TaskId, Timestamp};
 
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,117 +236,6 @@ impl Judge {
         self.check_slots(&claimed, observed.num_workers)
     }
 
-    /// Folds the new part of a journal, event by event. Whether the task was claimed in it.
-    fn fold(
-        &mut self,
-        task: &Task,
-        journal: &[JournalRow],
-        observed: &Observation,
-        truths: &Truths,
-        met: &mut Met,
-    ) -> Result<bool, Violation> {
-        const FOLDS: &str = "the journal folds to the row";
-        let known = self.tasks.get(&task.id);
-        let mut life = known.map(|seen| seen.task.life.clone());
-        let mut events = known.map_or(0, |seen| seen.events);
-        let mut claimed = false;
-        for row in journal {
-            events += 1;
-            demand(row.n == events, FOLDS, || {
-                format!("{}: record {} follows {}", task.id, row.n, events - 1)
-            })?;
-            let Some(before) = life else {
-                met.transition(None, EventKind::Submit);
-                let born = Lifecycle::birth(&row.event);
-                life = Some(born.map_err(|error| Violation::new(FOLDS, error.to_string()))?);
-                continue;
-            };
-            met.transition(Some(before.state), EventKind::of(&row.event, &before));
-            let next = before
-                .apply(&row.event, row.at)
-                .map_err(|error| Violation::new(FOLDS, format!("{}: {error}", task.id)))?;
-            next.check()
-                .map_err(|rule| Violation::new("a row makes sense", rule))?;
-            self.check_step(task, &before, &row.event, &next, truths)?;
-            self.sessions
-                .check(task, &before, &row.event, &next, observed)?;
-            self.notices.moved(task, &before, &next);
-            let now = observed.now.unwrap_or(row.at);
-            self.budgets
-                .moved(task, &before, &row.event, row.actor, now)?;
-            if let Event::Moved { from, to, .. } = &row.event {
-                let account = |place: &Place| holds::account_at(place, &observed.accounts);
-                let policy = holds::policy_of_sim();
-                sessions::check_doors(&task.id, (from, to), &account, &policy, row.at)?;
-            }
-            if let Event::Ended { outcome, .. } = &row.event {
-                met.outcome(outcome.kind);
-                let attempt = AttemptId {
-                    task: task.id.clone(),
-                    generation: before.generation,
-                };
-                // A report that the power tore says nothing: nobody knows the announced end.
-                let whole = truths.of(&attempt).filter(|truth| !truth.power_lost);
-                let block = whole.and_then(|truth| truth.block.as_ref());
-                // Nobody has seen what a lost run met.
-                let seen = block.filter(|_| outcome.kind != OutcomeKind::Lost);
-                let place = place_of(task, &before);
-                self.holds.ended(place.as_ref(), seen, observed.now);
-            }
-            if let Event::Claimed { slot, .. } = row.event {
-                claimed = true;
-                self.check_claim(task, &before, slot, observed.num_workers)?;
-            }
-            self.note_final(&task.id, next.state);
-            life = Some(next);
-        }
-        demand(life.as_ref() == Some(&task.life), FOLDS, || {
-            format!("{}: {life:?}, the row has {:?}", task.id, task.life)
-        })?;
-        let seen = Seen {
-            task: task.clone(),
-            events,
-        };
-        self.tasks.insert(task.id.clone(), seen);
-        Ok(claimed)
-    }
-
-    /// It was cleaned up. An end that is reported late may be older than what is kept, so that it is noted and cleaned up in
-    /// one commit: no row ever showed it, and those that waited for it go on all the same.
-    fn gone(&mut self, id: &TaskId, gone: &BTreeMap<TaskId, Option<State>>) -> Judged {
-        let told = gone.get(id);
-        let Some(seen) = self.tasks.remove(id) else {
-            // Submitted, over at once and cleaned up, all in one commit: it was there.
-            if let Some(last) = told.copied().flatten() {
-                self.note_final(id, last);
-            }
-            return Ok(());
-        };
-        demand(told.is_some(), "no acknowledged task is lost", || {
-            format!("{id} is gone, it was {}", seen.task.life.state.name())
-        })?;
-        let last = told.copied().flatten().unwrap_or(seen.task.life.state);
-        demand(last.is_final(), "no acknowledged task is lost", || {
-            format!("{id} was {} and was cleaned up", last.name())
-        })?;
-        self.sessions.forget(id);
-        self.keys.retain(|_, (known, _)| known != id);
-        self.launched.retain(|attempt| attempt.task != *id);
-        self.ends.retain(|attempt, _| attempt.task != *id);
-        self.wishes.retain(|attempt, _| attempt.task != *id);
-        self.note_final(id, last);
-        Ok(())
-    }
-
-    fn note_final(&mut self, id: &TaskId, state: State) {
-        if state.is_final() {
-            self.final_once.insert(id.clone());
-        }
-        if state == State::Completed {
-            self.completed.insert(id.clone());
-        }
-    }
-
     /// A client was told that its submission is kept.
     ///
     /// # Errors
@@ -431,106 +318,5 @@ impl Judge {
             "recovery twice is recovery once",
             || format!("{attempt} ended as {first:?}, and now as {kind:?}"),
         )
-    }
-
-    /// The process died in the midst of this commit, or its sync failed.
-    pub fn may_have_committed(&mut self, observed: Observation) {
-        // That the time of a task has come may be all that it wrote, and no row shows it.
-        self.latest = self.latest.max(observed.now);
-        self.maybe.push(observed);
-    }
-
-    /// A daemon has opened the database: everything committed is there, and of a commit under which the process died all or
-    /// nothing.
-    ///
-    /// # Errors
-    /// What is lost, or half there.
-    pub fn reread(
-        &mut self,
-        tx: &Tx<'_>,
-        truths: &mut Truths,
-        met: &mut Met,
-    ) -> Result<Judged, StoreError> {
-        let maybe = std::mem::take(&mut self.maybe);
-        let is_empty = maybe.is_empty();
-        let mut came_back: Option<Observation> = None;
-        // The one that explains most; of two that explain as much, the newest.
-        for observed in maybe.into_iter().rev() {
-            let explained = came_back.as_ref().map_or(0, |best| best.tasks.len());
-            let explains_more = came_back.is_none() || observed.tasks.len() > explained;
-            if explains_more && self.is_there(tx, &observed)? {
-                came_back = Some(observed);
-            }
-        }
-        if let Some(mut observed) = came_back {
-            met.meet("a commit under which the daemon died came back");
-            observed.is_written = true;
-            if let Err(violation) = self.committed(observed, truths, met) {
-                return Ok(Err(violation));
-            }
-        } else if !is_empty {
-            met.meet("a commit under which the daemon died is gone");
-        }
-        for (id, seen) in &self.tasks {
-            let row = tx.task(id)?;
-            if row.as_ref() != Some(&seen.task) {
-                let text = format!("{id} was committed as {:?}, now it is {row:?}", seen.task);
-                return Ok(Err(Violation::new("no acknowledged task is lost", text)));
-            }
-            let rest = tx.journal_after(id, seen.events)?;
-            if !rest.is_empty() {
-                let text = format!("{id}: its journal has more than its row");
-                return Ok(Err(Violation::new("the journal folds to the row", text)));
-            }
-        }
-        if let Err(violation) = self.budgets.reread(tx)? {
-            return Ok(Err(violation));
-        }
-        let total = tx.counts()?.total();
-        Ok(demand(
-            total == self.tasks.len() as u64,
-            "no task comes from nowhere",
-            || {
-                format!(
-                    "{total} tasks are there, {} were committed",
-                    self.tasks.len()
-                )
-            },
-        ))
-    }
-
-    /// Whether the database is as this commit leaves it, and was otherwise before.
-    fn is_there(&self, tx: &Tx<'_>, observed: &Observation) -> Result<bool, StoreError> {
-        let mut differs = observed.accounts != self.holds.rows();
-        if tx.accounts()? != observed.accounts {
-            return Ok(false);
-        }
-        if let Some(rows) = &observed.notice_rows {
-            if self.notices.rows(tx, &observed.notices)?.as_ref() != Some(rows) {
-                return Ok(false);
-            }
-            differs |= self.notices.differs(rows);
-        }
-        match self.budgets.is_there(tx, observed)? {
-            None => return Ok(false),
-            Some(is_news) => differs |= is_news,
-        }
-        for (id, (task, journal)) in &observed.tasks {
-            let row = tx.task(id)?;
-            if row.as_ref() != task.as_ref() {
-                return Ok(false);
-            }
-            let seen = self.tasks.get(id);
-            differs |= row.as_ref() != seen.map(|seen| &seen.task);
-            // Paused and resumed in one commit, a row is as it was: only its journal tells.
-            if row.is_some() {
-                let known = seen.map_or(0, |seen| seen.events);
-                if tx.journal_after(id, known)? != *journal {
-                    return Ok(false);
-                }
-                differs |= !journal.is_empty();
-            }
-        }
-        Ok(differs)
     }
 }
