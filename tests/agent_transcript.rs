@@ -101,6 +101,36 @@ fn what_is_no_event_is_shown_as_it_is_without_control_characters() {
     assert_eq!(said, "npm warn[31m old\na]0;xb\n[done: turns unknown]\n");
 }
 
+#[test]
+fn of_two_agents_that_took_turns_the_first_that_has_words_for_an_event_says_it() {
+    let other = Rules::from_toml(
+        r#"
+            name = "x"
+            program = "x"
+            start = ["{prompt}"]
+            [[events]]
+            when = { "/type" = "result" }
+            means = "success"
+            [[events]]
+            when = { "/type" = "said" }
+            means = "turn"
+            text = "/text"
+        "#,
+    )
+    .unwrap();
+    for (event, said) in [
+        (
+            r#"{"type":"result","is_error":false,"num_turns":1}"#,
+            "[done: 1 turn]\n",
+        ),
+        (r#"{"type":"said","text":"hi"}"#, "hi\n"),
+        (r#"{"type":"of_neither"}"#, ""),
+    ] {
+        let both = Transcript::of_claude().or(Transcript::of_described(&other));
+        assert_eq!(words(both, event.as_bytes()), said, "{event}");
+    }
+}
+
 /// Every recorded stream of Claude Code.
 fn streams() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/claude-streams");

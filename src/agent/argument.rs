@@ -73,3 +73,16 @@ pub(super) fn no_nul(what: &'static str, text: &str) -> Result<(), ArgumentError
 pub(super) fn quoted(text: &str) -> String {
     text.chars().take(QUOTED_CHARS).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// docs/agents.md names it. The kernel counts the end mark as well.
+    #[test]
+    fn the_longest_prompt_that_is_an_argument_is_the_kernels() {
+        assert_eq!(ARGUMENT_MAX_BYTES, 131_071);
+        assert!(!is_for_input(&"x".repeat(ARGUMENT_MAX_BYTES)));
+        assert!(is_for_input(&"x".repeat(ARGUMENT_MAX_BYTES + 1)));
+    }
+}

@@ -185,6 +185,23 @@ mod tests {
         assert_eq!(lines(&[&whole]).len(), 2);
         let longer = [&long[..], b"y\nnext"].concat();
         assert_eq!(lines(&[&longer]), ["next"]);
+        // In pieces it may be as long.
+        assert_eq!(lines(&[&long[1..], b"y\nnext"]).len(), 2);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_line_too_long() {
+        let mut lines = Lines::default();
+        lines.push(&vec![b'x'; LINE_MAX_BYTES], |_| {});
+        lines.push(b"yz", |_| {});
+        assert_eq!(lines.open.capacity(), 0);
+    }
+
+    #[test]
+    fn noise_of_a_screenful_hides_no_object_and_more_is_no_noise() {
+        let noise = |bytes| format!("{}{{}}", ".".repeat(bytes));
+        assert_eq!(found(&noise(NOISE_MAX_BYTES)), ["{}"]);
+        assert_eq!(found(&noise(NOISE_MAX_BYTES + 1)), [""; 0]);
     }
 
     #[test]
@@ -226,6 +243,10 @@ mod tests {
             (
                 r#"{"a":"\ud83d\ud83d\ude00"}"#,
                 r#"{"a":"\ufffd\ud83d\ude00"}"#,
+            ),
+            (
+                r#"{"a":"\ud83d\ude00 \ud83d"}"#,
+                r#"{"a":"\ud83d\ude00 \ufffd"}"#,
             ),
             (r#"{"a":"\ud83d\n"}"#, r#"{"a":"\ufffd\n"}"#),
             // A backslash of the text itself begins no escape.

@@ -147,3 +147,39 @@ impl Reading {
         verdict
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run may die with its worker: what it told until then is committed as it comes.
+    #[test]
+    fn what_is_known_is_told_while_the_agent_runs() {
+        let described = r#"
+            name = "x"
+            program = "x"
+            needs_result = false
+            start = ["{prompt}"]
+            [[events]]
+            when = { "/type" = "system" }
+            session = "/session_id"
+        "#;
+        for driver in [
+            Driver::Claude {
+                session: String::new(),
+                resumed: false,
+            },
+            Driver::Rules {
+                rules: Box::new(rules::Rules::from_toml(described).unwrap()),
+                resumed: false,
+            },
+        ] {
+            let mut reading = Reading::new(&driver);
+            assert_eq!(reading.report_so_far(), &Report::default());
+            let line = b"{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s\"}\n";
+            reading.stdout(line);
+            let known = reading.report_so_far().session.as_deref();
+            assert_eq!(known, Some("s"), "{driver:?}");
+        }
+    }
+}

@@ -194,6 +194,20 @@ mod tests {
         }
     }
 
+    /// The clocks of a server and of this machine differ, and a run takes a while to end.
+    #[test]
+    fn what_has_passed_just_now_is_meant_and_what_is_further_back_is_the_next_one() {
+        let now = time("2026-11-20T17:41:00Z");
+        for (text, expected) in [
+            ("5:31pm", "2026-11-20T17:32:00Z"),
+            ("5:30pm", "2026-11-21T17:31:00Z"),
+            ("Oct 21, 5:41pm", "2026-10-21T17:42:00Z"),
+            ("Oct 21, 5:40pm", "2027-10-21T17:41:00Z"),
+        ] {
+            assert_eq!(parse(text, now), Some(time(expected)), "{text}");
+        }
+    }
+
     #[test]
     fn other_programs_write_it_otherwise() {
         let now = time("2026-11-20T17:41:18Z");

@@ -144,6 +144,7 @@ mod tests {
     fn what_is_no_pointer_is_refused() {
         assert!(Pointer::parse("a/b").is_err());
         assert!(Pointer::parse("").is_err());
+        assert!(Pointer::parse(&"/a".repeat(STEPS_MAX)).is_ok());
         assert!(Pointer::parse(&"/a".repeat(STEPS_MAX + 1)).is_err());
     }
 

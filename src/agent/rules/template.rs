@@ -264,6 +264,33 @@ mod tests {
     }
 
     #[test]
+    fn a_session_of_our_choice_is_taken_where_a_start_has_a_place_for_it() {
+        for (start, expected) in [
+            (r#"["{prompt}"]"#, false),
+            (r#"["--id={session}", "{prompt}"]"#, true),
+            (r#"[["--id", "{session}"], "{prompt}"]"#, true),
+            (r#"[["--model", "{model}"], "{prompt}"]"#, false),
+        ] {
+            assert_eq!(rules(start).takes_session(), expected, "{start}");
+        }
+    }
+
+    #[test]
+    fn a_person_goes_on_in_the_session_where_the_agent_has_a_way() {
+        let mut rules = rules(r#"["{prompt}"]"#);
+        assert_eq!(rules.attach_argv("s", None), Ok(None));
+        rules.attach = vec![
+            Part::One("resume".to_owned()),
+            Part::Some(vec!["--model".to_owned(), "{model}".to_owned()]),
+            Part::One("{session}".to_owned()),
+        ];
+        let argv = |model| rules.attach_argv("s", model).unwrap().unwrap().join("|");
+        assert_eq!(argv(None), "resume|s");
+        assert_eq!(argv(Some("m")), "resume|--model|m|s");
+        assert!(rules.attach_argv("-s", None).is_err());
+    }
+
+    #[test]
     fn what_cannot_be_asked_is_told() {
         let rules = rules(r#"["--model", "{model}", "{prompt}"]"#);
         for (prompt, model, part) in [

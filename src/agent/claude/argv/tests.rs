@@ -151,6 +151,7 @@ fn a_probe_asks_the_model_that_is_closed_and_can_do_nothing() {
         "--model|opus|",
         "--permission-mode|dontAsk|",
         "--max-turns|1|",
+        "--no-session-persistence|",
         "--tools||",
     ] {
         assert!(argv.contains(part), "{part}: {argv}");

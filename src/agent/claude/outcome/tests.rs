@@ -285,6 +285,20 @@ fn what_was_written_is_reckoned_from_its_length() {
     assert!((1_000..8_000).contains(&written), "{written}");
 }
 
+/// Each block of an answer comes as an event of its own, and each repeats what was read for the whole.
+#[test]
+fn what_was_read_for_an_answer_of_several_blocks_counts_once() {
+    let mut facts = Facts::new(false);
+    for message in ["m", "m", "n"] {
+        facts.line(&format!(
+            r#"{{"type":"assistant","message":{{"id":"{message}","model":"opus","usage":{{"input_tokens":5,"output_tokens":7,"cache_read_input_tokens":11,"cache_creation_input_tokens":13}}}}}}"#
+        ));
+    }
+    let tokens = facts.report().tokens["opus"];
+    let read = (tokens.input, tokens.cache_read, tokens.cache_write);
+    assert_eq!((read, tokens.output), ((10, 22, 26), 21));
+}
+
 #[test]
 fn a_request_is_tried_again_until_it_is_answered() {
     let mut reading = Reading::new(&Driver::Claude {
