@@ -114,12 +114,16 @@ impl Rules {
         if let Some(none) = &login.none {
             pattern("login.none", none, problems);
         }
-        let words = login.check.iter().chain(&login.run);
-        if words.clone().any(|word| word.contains('\0')) {
+        let mut words = login.check.iter().chain(&login.run);
+        if words.any(|word| word.contains('\0')) {
             problems.push("login", "arguments without NUL characters");
         }
-        if words.count() + login.variables.len() > ENTRIES_MAX {
-            problems.push("login", format!("more entries than {ENTRIES_MAX}"));
+        for (place, list) in [
+            ("login.check", &login.check),
+            ("login.run", &login.run),
+            ("login.variables", &login.variables),
+        ] {
+            check_length(place, list.len(), problems);
         }
     }
 
@@ -137,9 +141,7 @@ impl Rules {
             ("stderr", self.stderr.len()),
             ("exit", self.exit.len()),
         ] {
-            if length > ENTRIES_MAX {
-                problems.push(place, format!("{length} entries; {ENTRIES_MAX} are taken"));
-            }
+            check_length(place, length, problems);
         }
     }
 
@@ -195,6 +197,12 @@ fn says_an_error(means: Meaning) -> bool {
     }
 }
 
+fn check_length(place: &str, length: usize, problems: &mut Problems) {
+    if length > ENTRIES_MAX {
+        problems.push(place, format!("{length} entries; {ENTRIES_MAX} are taken"));
+    }
+}
+
 fn check_variable(place: &str, name: &str, problems: &mut Problems) {
     if name.is_empty() || name.contains(['=', '\0']) {
         problems.push(place, "the name of an environment variable");
@@ -211,6 +219,7 @@ fn check_template(place: &str, parts: &[Part], needed: &[Holder], problems: &mut
             }
             Part::Some(arguments) => arguments.as_slice(),
         };
+        check_length(&format!("{place}[{index}]"), arguments.len(), problems);
         for argument in arguments {
             check_argument(&format!("{place}[{index}]"), argument, problems);
         }
@@ -257,3 +266,6 @@ fn check_argument(place: &str, argument: &str, problems: &mut Problems) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

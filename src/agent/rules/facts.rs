@@ -244,3 +244,6 @@ const fn added(total: Tokens, more: Tokens) -> Tokens {
         cache_write: total.cache_write.saturating_add(more.cache_write),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -336,3 +336,35 @@ impl Rules {
         !self.resume.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEEDED: &str =
+        "name = \"x\"\nprogram = \"x\"\nneeds_result = false\nstart = [\"{prompt}\"]\n";
+
+    /// docs/agent-files.md names it.
+    #[test]
+    fn a_file_of_65536_bytes_is_read_and_a_longer_one_refused() {
+        let of = |bytes: usize| {
+            let rest = " ".repeat(bytes - NEEDED.len());
+            Rules::from_toml(&format!("{NEEDED}{rest}"))
+        };
+        assert!(of(65_536).is_ok());
+        assert_eq!(of(65_537), Err(FileError::TooLarge { bytes: 65_537 }));
+        assert!(matches!(of(100_000), Err(FileError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_line() {
+        for (text, line) in [
+            ("nmae = 1", 1),
+            ("name = \"x\"\n\nprogram = 7", 3),
+            ("name = \"x\"\nprogram = \"x\"\nstart = [", 3),
+        ] {
+            let error = Rules::from_toml(text).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("line {line}: ")), "{error}");
+        }
+    }
+}

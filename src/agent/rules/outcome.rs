@@ -206,3 +206,6 @@ fn detail(how: &Ended, said: &str, facts: &Facts, errors: &[String]) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
