@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use auto_claude::agent::Transcript;
 use auto_claude::agent::rules::Rules;
 use proptest::prelude::*;
+use serde_json::json;
 
 fn fixture(name: &str) -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
@@ -76,6 +77,126 @@ fn what_claude_code_says_and_does_and_how_it_ended() {
     assert!(
         said.contains("[failed: You've hit your 5-hour limit"),
         "{said}"
+    );
+}
+
+/// What one event of Claude Code says.
+fn said(event: &serde_json::Value) -> String {
+    words(Transcript::of_claude(), event.to_string().as_bytes())
+}
+
+#[test]
+fn a_tool_call_is_shown_by_the_input_that_says_most_cut_where_it_is_long() {
+    let call = |input: serde_json::Value| {
+        let content = json!([{"type": "tool_use", "name": "T", "input": input}]);
+        said(&json!({"type": "assistant", "message": {"content": content}}))
+    };
+    assert_eq!(
+        call(json!({"description": "d", "command": "ls\n-l"})),
+        "> T ls -l\n"
+    );
+    assert_eq!(call(json!({"odd": 1})), "> T {\"odd\":1}\n");
+    let long = |bytes| call(json!({"command": "x".repeat(bytes)}));
+    assert_eq!(long(200), format!("> T {}\n", "x".repeat(200)));
+    assert_eq!(long(201), format!("> T {}…\n", "x".repeat(200)));
+    // What a subagent does stands further in.
+    let of_subagent = json!({
+        "type": "assistant",
+        "parent_tool_use_id": "t",
+        "message": {"content": [{"type": "text", "text": "hi"}]},
+    });
+    assert_eq!(said(&of_subagent), "  hi\n");
+    // It is the program's word for a failure, which the result tells as well.
+    let failure = json!({
+        "type": "assistant",
+        "error": "rate_limit",
+        "message": {"content": [{"type": "text", "text": "You've hit your limit"}]},
+    });
+    assert_eq!(said(&failure), "");
+    let none = json!({
+        "type": "assistant",
+        "error": null,
+        "message": {"content": [{"type": "text", "text": "hi"}]},
+    });
+    assert_eq!(said(&none), "hi\n");
+}
+
+#[test]
+fn a_tools_result_is_shown_by_its_first_lines() {
+    let result = |content: serde_json::Value, failed: bool| {
+        let block = json!({"type": "tool_result", "content": content, "is_error": failed});
+        said(&json!({"type": "user", "message": {"content": [block]}}))
+    };
+    assert_eq!(result(json!("a\n\n b\nc\n"), false), "| a\n| b\n| c\n");
+    assert_eq!(
+        result(json!("a\nb\nc\nd\n\ne"), true),
+        "! a\n! b\n! c\n! … 2 more lines\n"
+    );
+    let parts =
+        json!([{"type": "text", "text": "a"}, {"type": "image"}, {"type": "text", "text": "b"}]);
+    assert_eq!(result(parts, false), "| a\n| b\n");
+    assert_eq!(result(json!(7), false), "");
+    let text = json!({"type": "user", "message": {"content": [{"type": "text", "content": "a"}]}});
+    assert_eq!(said(&text), "");
+}
+
+#[test]
+fn a_window_is_told_of_when_it_is_used_up_or_nearly() {
+    let window = |info: serde_json::Value| {
+        said(&json!({"type": "rate_limit_event", "rate_limit_info": info}))
+    };
+    assert_eq!(window(json!({"status": "allowed", "utilization": 0.1})), "");
+    assert_eq!(
+        window(
+            json!({"status": "allowed_warning", "rateLimitType": "five_hour", "utilization": 0.92})
+        ),
+        "[five_hour: allowed_warning, 92 % used]\n"
+    );
+    assert_eq!(window(json!({"status": "rejected"})), "[limit: rejected]\n");
+}
+
+#[test]
+fn an_end_is_told_with_what_it_lacks() {
+    for (result, expected) in [
+        (
+            json!({"is_error": false, "num_turns": 2, "permission_denials": [{}, {}]}),
+            "[done: 2 turns, 2 tool calls denied]\n",
+        ),
+        (
+            json!({"is_error": false, "num_turns": 1, "result": ""}),
+            "[done: 1 turn]\n",
+        ),
+        (
+            json!({"is_error": true, "result": "why"}),
+            "[failed: why]\n",
+        ),
+        (
+            json!({"is_error": true, "errors": ["a", 7, "b"], "result": ""}),
+            "[failed: a; b]\n",
+        ),
+        (
+            json!({"is_error": true, "subtype": "error_max_turns"}),
+            "[failed: error_max_turns]\n",
+        ),
+        (json!({}), "[failed: without a word]\n"),
+    ] {
+        let mut event = result;
+        event["type"] = "result".into();
+        assert_eq!(said(&event), expected, "{event}");
+    }
+}
+
+/// In one stream a session may be asked several times.
+#[test]
+fn an_answer_is_shown_once_each_time() {
+    let answer =
+        |text: &str| json!({"type": "result", "is_error": false, "num_turns": 1, "result": text});
+    let spoken =
+        json!({"type": "assistant", "message": {"content": [{"type": "text", "text": "a"}]}});
+    let stream = format!("{spoken}\n{}\n{}\n", answer("a"), answer("b"));
+    assert_eq!(
+        words(Transcript::of_claude(), stream.as_bytes()),
+        "a\n[done: 1 turn]\nb\n[done: 1 turn]\n"
     );
 }
 

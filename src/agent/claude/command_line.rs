@@ -303,13 +303,15 @@ fn finish(line: &mut CommandLine, given: &Given) -> Result<(), LineError> {
 }
 
 fn session(flag: &str, value: Option<String>) -> Result<String, LineError> {
-    value
-        .filter(|value| argv::is_session(value))
-        .ok_or_else(|| LineError::Value {
-            flag: flag.to_owned(),
-            value: String::new(),
-            expected: "the id of a session, a UUID",
-        })
+    let value = value.unwrap_or_default();
+    if argv::is_session(&value) {
+        return Ok(value);
+    }
+    Err(LineError::Value {
+        flag: flag.to_owned(),
+        value: short(&value),
+        expected: "the id of a session, a UUID",
+    })
 }
 
 fn mode(flag: &str, value: Option<String>) -> Result<PermissionMode, LineError> {

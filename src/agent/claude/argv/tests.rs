@@ -157,3 +157,50 @@ fn a_probe_asks_the_model_that_is_closed_and_can_do_nothing() {
         assert!(argv.contains(part), "{part}: {argv}");
     }
 }
+
+#[test]
+fn a_person_attaches_with_the_session_and_its_model() {
+    let attach = |session, model| attach_argv(session, model).map(|argv| argv.join("|"));
+    let argv = |argv: &str| Ok(argv.to_owned());
+    assert_eq!(attach(SESSION, None), argv(&format!("--resume|{SESSION}")));
+    assert_eq!(
+        attach(SESSION, Some("opus")),
+        argv(&format!("--resume|{SESSION}|--model|opus"))
+    );
+    assert!(attach("-x", None).is_err());
+    assert!(attach(SESSION, Some("-x")).is_err());
+}
+
+#[test]
+fn a_session_is_a_uuid_as_the_agent_writes_it() {
+    assert!(is_session(SESSION));
+    assert!(is_session(&SESSION.to_uppercase()));
+    assert!(!is_session(&SESSION[1..]));
+    assert!(!is_session(&format!("{SESSION}0")));
+    for (at, _) in SESSION.char_indices() {
+        let with = |letter: &str| {
+            let mut session = SESSION.to_owned();
+            session.replace_range(at..=at, letter);
+            is_session(&session)
+        };
+        let is_dash = &SESSION[at..=at] == "-";
+        assert_eq!((with("-"), with("0")), (is_dash, !is_dash), "{at}");
+        assert!(!with("g") && !with("_"), "{at}");
+    }
+}
+
+#[test]
+fn a_resumption_asks_something_or_nothing_at_all() {
+    let options = Options::default();
+    let resume = |prompt| {
+        Resume {
+            session: SESSION,
+            prompt,
+            options: &options,
+        }
+        .argv()
+    };
+    let argv = resume(Some("go on")).unwrap();
+    assert!(argv.ends_with(&["--".to_owned(), "go on".to_owned()]));
+    assert_eq!(resume(Some(" ")), Err(ArgumentError::PromptEmpty.into()));
+}

@@ -72,6 +72,74 @@ fn options_are_understood() {
     assert_eq!(driven(&format!("claude -p --resume={id}")).prompt, None);
 }
 
+/// One that may have a value has none where an option stands behind it.
+#[test]
+fn a_value_and_a_prompt_are_told_apart() {
+    for (line, prompt, extra) in [
+        ("claude -d api hi", "hi", &["-d", "api"][..]),
+        ("claude -p hi --debug --bare", "hi", &["--debug", "--bare"]),
+        ("claude -p hi --debug", "hi", &["--debug"]),
+        (
+            "claude hi --new-thing --bare",
+            "hi",
+            &["--new-thing", "--bare"],
+        ),
+        ("claude hi --new-thing", "hi", &["--new-thing"]),
+        ("claude --new-thing=1 hi", "hi", &["--new-thing=1"]),
+        ("claude hi -x=1", "hi", &["-x=1"]),
+        // Without `code`, it is an option like any other.
+        ("claude --query x hi", "hi", &["--query", "x"]),
+        ("claude -p hi --input-format text", "hi", &[]),
+        // By a dash alone others mean their input; here it is said.
+        ("claude -p -", "-", &[]),
+        ("claude -p -- hi", "hi", &[]),
+    ] {
+        let found = driven(line);
+        assert_eq!(found.prompt.as_deref(), Some(prompt), "{line}");
+        assert_eq!(found.options.extra_args, extra, "{line}");
+    }
+}
+
+#[test]
+fn tools_are_told_apart_outside_of_parentheses() {
+    for (flags, expected) in [
+        (
+            "--allowedTools 'Bash(a b, c) Edit,Read'",
+            &["Bash(a b, c)", "Edit", "Read"][..],
+        ),
+        ("--allowed-tools 'A((x y) z) B'", &["A((x y) z)", "B"]),
+        ("--allowedTools 'A)' 'B C'", &["A)", "B", "C"]),
+        ("--allowedTools A --allowedTools B", &["A", "B"]),
+    ] {
+        let found = driven(&format!("claude hi {flags}"));
+        assert_eq!(found.options.allowed_tools, expected, "{flags}");
+    }
+}
+
+#[test]
+fn budgets_and_modes_are_taken_as_they_are_written() {
+    let options = |flags: &str| driven(&format!("claude hi {flags}")).options;
+    for (usd, micro) in [("0.000001", 1), ("1000000000", 1_000_000_000_000_000)] {
+        let found = options(&format!("--max-budget-usd {usd}"));
+        assert_eq!(found.max_budget_micro_usd, Some(micro), "{usd}");
+    }
+    assert_eq!(
+        options("--dangerously-skip-permissions").permission_mode,
+        Some(PermissionMode::BypassPermissions)
+    );
+}
+
+#[test]
+fn the_longest_line_is_read_and_a_longer_one_refused() {
+    let line = |bytes: usize| {
+        let spaces = " ".repeat(bytes - "claudehi".len());
+        read_shell(&format!("claude{spaces}hi"))
+    };
+    assert!(matches!(line(LINE_MAX_BYTES), Ok(Reader::Driven(_))));
+    let bytes = LINE_MAX_BYTES + 1;
+    assert_eq!(line(bytes), Err(LineError::TooLong { bytes }));
+}
+
 #[test]
 fn the_older_form_is_a_prompt() {
     let line = driven("claude code --query 'Help me refactor this code'");
@@ -104,6 +172,9 @@ fn what_is_no_run_of_an_agent_is_told_apart() {
         "claude --bg 'x'",
         "claude --cloud 'x'",
         "claude -p --input-format stream-json",
+        "claude -p --input-format=stream-json",
+        "claude -p -h hi",
+        "claude -p --desktop hi",
     ] {
         assert!(
             matches!(read_shell(line).unwrap(), Reader::Plain { .. }),
@@ -132,7 +203,14 @@ fn what_would_not_do_what_it_says_is_refused() {
         ("claude -p hi --model", "--model has no value"),
         ("claude -p --new-thing hi", "write --new-thing=VALUE"),
         ("claude -p hi -c", "--resume ID"),
-        ("claude -p hi --resume last", "the id of a session"),
+        (
+            "claude -p hi --resume last",
+            "\"last\" is no value of --resume: the id of a session",
+        ),
+        ("claude -p hi --resume", "the id of a session"),
+        ("claude -p hi --continue", "--continue goes on"),
+        // Whether it is `-x` with a value is the agent's to say.
+        ("claude -p -x=1 hi", "-x=1 is not known"),
         ("claude -p hi --permission-mode yolo", "acceptEdits"),
         ("claude -p hi --max-turns many", "whole number"),
         ("claude -p hi --max-budget-usd 0", "US dollars"),

@@ -1,6 +1,8 @@
 use super::*;
 use crate::agent::{Driver, Reading};
 
+mod kinds;
+
 const NOW: &str = "2026-11-20T17:41:18Z";
 
 fn end() -> ProcessEnd {
