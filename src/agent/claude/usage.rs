@@ -225,6 +225,84 @@ mod tests {
         assert_eq!(none.cost_micro_usd, Some(0));
     }
 
+    /// The result of an answer that has cost so much, and what all of them have.
+    fn result(increment: Option<&str>, total: Option<u64>) -> super::super::event::ResultEvent {
+        super::super::event::ResultEvent {
+            increment: increment.map(|usage| serde_json::from_str(usage).unwrap()),
+            total_micro_usd: total,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn increments_are_added_while_each_of_them_is_known() {
+        let one = Some(r#"{"a":{"costUSD":1,"inputTokens":2}}"#);
+        let odd = Some(r#"{"a":{"inputTokens":2}}"#);
+        for (increments, cost, input) in [
+            (&[one][..], Some(1_000_000), 2),
+            (&[one, one], Some(2_000_000), 4),
+            (&[one, odd, one], None, 6),
+            // What a result without one has used is not known.
+            (&[one, None, one], None, 4),
+            (&[None, one], None, 2),
+        ] {
+            let (mut spent, mut report) = (Spent::default(), Report::default());
+            for increment in increments {
+                spent.take(&result(*increment, None), true, &mut report);
+            }
+            assert_eq!(report.cost_micro_usd, cost, "{increments:?}");
+            assert_eq!(report.tokens["a"].input, input, "{increments:?}");
+        }
+        let (mut spent, mut report) = (Spent::default(), Report::default());
+        for n in 0..=Report::ENTRIES_MAX {
+            let usage = format!(r#"{{"m{n}":{{"costUSD":1}}}}"#);
+            spent.take(&result(Some(&usage), None), true, &mut report);
+        }
+        spent.take(
+            &result(Some(r#"{"m0":{"costUSD":1,"inputTokens":7}}"#), None),
+            true,
+            &mut report,
+        );
+        assert_eq!(report.tokens.len(), Report::ENTRIES_MAX);
+        assert_eq!(report.tokens["m0"].input, 7);
+    }
+
+    /// A result says exactly what was reckoned before it.
+    #[test]
+    fn what_an_answer_has_used_counts_until_a_result_tells() {
+        let (mut spent, mut report) = (Spent::default(), Report::default());
+        let tokens = Tokens {
+            input: 5,
+            ..Tokens::default()
+        };
+        spent.see("a", tokens, &mut report);
+        spent.take(
+            &result(Some(r#"{"a":{"costUSD":1,"inputTokens":2}}"#), None),
+            false,
+            &mut report,
+        );
+        spent.see("a", tokens, &mut report);
+        assert_eq!(report.tokens["a"].input, 2);
+    }
+
+    #[test]
+    fn totals_of_a_resumed_session_are_not_this_runs() {
+        for (version, resumed, expected) in [
+            (None, false, Some(5)),
+            (None, true, None),
+            (Some("2.1.197"), true, Some(5)),
+            (Some("2.1.198"), true, None),
+            (Some("2.1.198"), false, Some(5)),
+        ] {
+            let mut report = Report {
+                version: version.map(str::to_owned),
+                ..Report::default()
+            };
+            Spent::default().take(&result(None, Some(5)), resumed, &mut report);
+            assert_eq!(report.cost_micro_usd, expected, "{version:?} {resumed}");
+        }
+    }
+
     #[test]
     fn so_many_models_are_kept_and_all_of_them_are_paid() {
         let models: Vec<String> = (0..=Report::ENTRIES_MAX)

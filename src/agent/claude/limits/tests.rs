@@ -3,6 +3,8 @@ use crate::agent::claude::Facts;
 use crate::agent::{ProcessEnd, Verdict};
 use crate::task::OutcomeKind;
 
+mod windows;
+
 const NOW: &str = "2026-11-20T17:41:18Z";
 
 fn end() -> ProcessEnd {
