@@ -347,3 +347,6 @@ impl<'de> Deserialize<'de> for Texts {
         deserializer.deserialize_seq(Join).map(Texts)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,3 +177,6 @@ impl Facts {
         super::outcome::verdict(self, errors, end)
     }
 }
+
+#[cfg(test)]
+mod tests;

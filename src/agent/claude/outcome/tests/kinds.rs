@@ -5,6 +5,8 @@ use super::*;
 #[test]
 fn the_fine_kind_of_an_error_tells() {
     for (fine, expected) in [
+        ("no_response", Trouble::TimedOut),
+        ("stream_idle_timeout", Trouble::Silent),
         ("tls_cert_signature_failure", Trouble::Tls),
         ("gateway_content_type", Trouble::Proxy),
         ("computer_slept", Trouble::Other),
@@ -120,6 +122,18 @@ fn words_are_the_last_resort() {
         OutcomeKind::ModelUnavailable
     );
     assert_eq!(said("of tomorrow").kind, OutcomeKind::AgentError);
+}
+
+/// Status 400 is of many causes, and the coarse kind guesses at one.
+#[test]
+fn of_a_bad_request_the_words_tell_before_the_coarse_kind() {
+    let mut facts = Facts::new(false);
+    facts.line(r#"{"type":"assistant","error":"rate_limit"}"#);
+    facts.line(
+        r#"{"type":"result","is_error":true,"api_error_status":400,"result":"Prompt is too long"}"#,
+    );
+    let kind = facts.finish(&[], &end()).kind;
+    assert_eq!(kind, OutcomeKind::PromptTooLong);
 }
 
 #[test]
