@@ -81,6 +81,10 @@ fn so_many_windows_are_kept() {
     assert_eq!(found.len(), Report::ENTRIES_MAX);
     let last = found.last().unwrap();
     assert_eq!(last.0, format!("w{}", Report::ENTRIES_MAX - 1));
+    // The first ones that are told, whatever their names.
+    let backwards: Vec<String> = all.into_iter().rev().collect();
+    let together = format!(r#""unifiedWindows":{{{}}}"#, backwards.join(","));
+    assert_eq!(windows(&[&together]).first().unwrap().0, "w1");
     let one_by_one: Vec<String> = (0..=Report::ENTRIES_MAX)
         .map(|n| format!(r#""rateLimitType":"w{n}","utilization":0.5"#))
         .collect();
@@ -209,4 +213,20 @@ fn a_reset_has_no_shorter_time_than_it_says() {
     let reset = |given: &str| info(&format!(r#""resetsAt":{given}"#)).resets_at;
     assert_eq!(reset("0.0001"), Some(Timestamp::from_ms(1)));
     assert_eq!(reset("1.0001"), Some(Timestamp::from_ms(1001)));
+}
+
+/// What the error names is what was hit, whatever was told of other windows before.
+#[test]
+fn a_limit_in_the_error_itself_goes_before_an_earlier_one() {
+    let mut facts = Facts::new(false);
+    facts.line(&format!(
+        r#"{{"type":"rate_limit_event","rate_limit_info":{{{USED_UP}}}}}"#
+    ));
+    facts.line(r#"{"type":"assistant","error":"rate_limit","api_error_params":{"rate_limit_info":{"status":"rejected","rateLimitType":"seven_day","resetsAt":1795203678}}}"#);
+    let known = facts.report().windows.len();
+    assert_eq!(known, 2);
+    facts.line(r#"{"type":"result","is_error":true}"#);
+    let block = facts.finish(&[], &end()).report.block.unwrap();
+    assert_eq!(block.kind, BlockKind::Weekly);
+    assert_eq!(block.until, Some("2026-11-20T19:41:18Z".parse().unwrap()));
 }
