@@ -25,3 +25,19 @@ pub fn login() -> Login {
         variables: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By its words also where its exit code denies nothing.
+    #[test]
+    fn its_own_answer_tells_whether_there_is_a_login() {
+        let login = login();
+        assert_eq!(login.check, ["auth", "status"]);
+        assert_eq!(login.run, ["auth", "login"]);
+        assert!(login.is_there(Some(0), r#"{"loggedIn": true}"#));
+        assert!(!login.is_there(Some(0), r#"{"loggedIn": false}"#));
+        assert!(!login.is_there(Some(1), ""));
+    }
+}

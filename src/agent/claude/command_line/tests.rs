@@ -135,6 +135,9 @@ fn the_longest_line_is_read_and_a_longer_one_refused() {
         let spaces = " ".repeat(bytes - "claudehi".len());
         read_shell(&format!("claude{spaces}hi"))
     };
+    // No task has a longer one.
+    let longest_of_a_task = argument::ARGUMENT_MAX_BYTES;
+    assert!(matches!(line(longest_of_a_task), Ok(Reader::Driven(_))));
     assert!(matches!(line(LINE_MAX_BYTES), Ok(Reader::Driven(_))));
     let bytes = LINE_MAX_BYTES + 1;
     assert_eq!(line(bytes), Err(LineError::TooLong { bytes }));

@@ -74,4 +74,8 @@ fn only_an_errors_text_is_kept() {
     assert_eq!(text(r#""is_error":false"#), "");
     assert_eq!(text(r#""is_error":true"#), "a");
     assert_eq!(text(r#""a":0"#), "a");
+    // As much as is looked at.
+    let long = "x".repeat(TEXT_MAX_BYTES);
+    let errors = format!(r#""is_error":true,"errors":["{long}","y"]"#);
+    assert_eq!(result(&errors).text, long);
 }
