@@ -11,7 +11,7 @@ mod common;
 mod fault_kit;
 
 use common::{World, alive, marked, scratch};
-use fault_kit::{Fault, assert_sound, can_trace, events};
+use fault_kit::{Fault, assert_sound, can_trace, events, worker_of};
 use serde_json::{Value, json};
 
 const SYNCS: &str = "trace=fsync,fdatasync";
@@ -29,22 +29,6 @@ fn begun(world: &World, id: &str) {
     world.wait_for("it has begun", |world| {
         world.output(id).contains("begin").then_some(())
     });
-}
-
-/// The worker of the task's first attempt.
-fn worker_of(world: &World, id: &str) -> i32 {
-    world.wait_for("its worker is known", |world| {
-        let workers = world.ask("GET", "/workers", None);
-        let line = workers
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|line| line["task"] == *id)?
-            .clone();
-        line["worker_pid"]
-            .as_i64()
-            .map(|pid| i32::try_from(pid).unwrap())
-    })
 }
 
 /// Ended once, with this exit code, in its first attempt, and its command ran once.

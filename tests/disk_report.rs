@@ -8,24 +8,8 @@ mod fault_kit;
 use std::os::unix::fs::PermissionsExt as _;
 
 use common::{World, scratch};
-use fault_kit::{Fault, assert_sound, can_trace};
+use fault_kit::{Fault, assert_sound, can_trace, worker_of};
 use serde_json::{Value, json};
-
-/// The worker of the task's first attempt.
-fn worker_of(world: &World, id: &str) -> i32 {
-    world.wait_for("its worker is known", |world| {
-        let workers = world.ask("GET", "/workers", None);
-        let line = workers
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|line| line["task"] == *id)?
-            .clone();
-        line["worker_pid"]
-            .as_i64()
-            .map(|pid| i32::try_from(pid).unwrap())
-    })
-}
 
 /// An agent that waits for the gate and runs into a limit whose end it says.
 const LIMITED: &str = r#"#!/bin/sh

@@ -77,6 +77,19 @@ pub struct World {
     pub(super) healing: bool,
 }
 
+/// The daemon, or its rival.
+fn one_of<'d>(
+    daemon: &'d mut Option<Daemon>,
+    rival: &'d mut Option<Daemon>,
+    is_rival: bool,
+) -> Option<&'d mut Daemon> {
+    if is_rival {
+        rival.as_mut()
+    } else {
+        daemon.as_mut()
+    }
+}
+
 impl World {
     /// A new world, with an empty disk.
     #[must_use]
@@ -202,12 +215,7 @@ impl World {
 
     fn attend(&mut self, chance: &mut Chance) -> Result<&'static str, Violation> {
         let is_rival = self.rival.is_some() && chance.percent(50);
-        let daemon = if is_rival {
-            &mut self.rival
-        } else {
-            &mut self.daemon
-        };
-        let Some(daemon) = daemon else {
+        let Some(daemon) = one_of(&mut self.daemon, &mut self.rival, is_rival) else {
             return Ok("no daemon");
         };
         let step = daemon.attend(&self.machine, chance, &mut self.met);

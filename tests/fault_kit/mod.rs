@@ -31,6 +31,22 @@ use serde_json::Value;
 
 pub use disk::{Disk, run};
 
+/// The worker of the task's first attempt.
+pub fn worker_of(world: &World, id: &str) -> i32 {
+    world.wait_for("its worker is known", |world| {
+        let workers = world.ask("GET", "/workers", None);
+        let line = workers
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|line| line["task"] == *id)?
+            .clone();
+        line["worker_pid"]
+            .as_i64()
+            .map(|pid| i32::try_from(pid).unwrap())
+    })
+}
+
 /// Whether a tool is there: prints the reason for a skip where it is not.
 pub fn has_tool(program: &str, what: &str) -> bool {
     let places = [

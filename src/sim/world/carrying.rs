@@ -1,6 +1,6 @@
 //! Effects are carried out, and clients hear their answers.
 
-use super::{REPLY_LOST_PERCENT, World};
+use super::{REPLY_LOST_PERCENT, World, one_of};
 use crate::sim::attendant;
 use crate::sim::bug::Bug;
 use crate::sim::chance::Chance;
@@ -14,12 +14,7 @@ impl World {
     pub(in crate::sim) fn carry(&mut self, chance: &mut Chance) -> Result<&'static str, Violation> {
         let repeats = self.setup.bug == Some(Bug::RepeatLaunch);
         let is_rival = self.rival.is_some() && chance.percent(50);
-        let daemon = if is_rival {
-            self.rival.as_mut()
-        } else {
-            self.daemon.as_mut()
-        };
-        let Some(daemon) = daemon else {
+        let Some(daemon) = one_of(&mut self.daemon, &mut self.rival, is_rival) else {
             return Ok("no daemon");
         };
         let Some(out) = daemon.outs.pop_front() else {
@@ -38,12 +33,7 @@ impl World {
 
     fn carry_out(&mut self, effect: Effect, is_rival: bool) -> Result<&'static str, Violation> {
         let drops = self.setup.bug == Some(Bug::DropIntent);
-        let daemon = if is_rival {
-            self.rival.as_mut()
-        } else {
-            self.daemon.as_mut()
-        };
-        let Some(daemon) = daemon else {
+        let Some(daemon) = one_of(&mut self.daemon, &mut self.rival, is_rival) else {
             return Ok("no daemon");
         };
         match effect {

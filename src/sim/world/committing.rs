@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{BATCH_MAX, COMMIT_OPERATIONS, World};
+use super::{BATCH_MAX, COMMIT_OPERATIONS, World, one_of};
 use crate::sim::chance::Chance;
 use crate::sim::daemon::{Around, Fate};
 use crate::sim::disk::with_disk;
@@ -19,12 +19,7 @@ impl World {
         dies: bool,
     ) -> Result<&'static str, Violation> {
         let is_rival = self.rival.is_some() && chance.percent(50);
-        let daemon = if is_rival {
-            &mut self.rival
-        } else {
-            &mut self.daemon
-        };
-        let Some(daemon) = daemon else {
+        let Some(daemon) = one_of(&mut self.daemon, &mut self.rival, is_rival) else {
             return Ok("no daemon");
         };
         let now = self.machine.get().now();
