@@ -1,7 +1,5 @@
 //! What an agent said, on a disk that has no space for it when its worker writes the end down.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
-
 mod common;
 mod fault_kit;
 
