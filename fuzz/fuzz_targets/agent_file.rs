@@ -16,7 +16,9 @@ fuzz_target!(|text: &str| {
             session: Some(SESSION),
             model: Some("m"),
         };
-        let argv = rules.start_argv(&ask).unwrap_or_else(|error| panic!("{error}"));
+        let argv = rules
+            .start_argv(&ask)
+            .unwrap_or_else(|error| panic!("{error}"));
         assert!(argv.iter().any(|argument| argument.contains("do it")));
     }
     if let Ok(Reader::Driven(line)) = read_shell(&format!("claude {text}")) {

@@ -71,10 +71,21 @@ fuzz_target!(|data: &[u8]| {
     let split = verdict(driver, stream.chunks(size).map(<[u8]>::to_vec));
     assert_eq!(whole, split, "how the bytes are split is no matter");
     assert!(whole.detail.len() <= 200 && !whole.detail.contains('\n'));
-    assert_eq!(whole.report.clone().bounded(), whole.report, "a report is bounded");
+    assert_eq!(
+        whole.report.clone().bounded(),
+        whole.report,
+        "a report is bounded"
+    );
     let said = words(driver, std::iter::once(stream));
-    assert_eq!(said, words(driver, stream.chunks(size)), "nor is it for its words");
-    assert!(said.chars().all(|letter| !letter.is_control() || matches!(letter, '\n' | '\t')));
+    assert_eq!(
+        said,
+        words(driver, stream.chunks(size)),
+        "nor is it for its words"
+    );
+    assert!(
+        said.chars()
+            .all(|letter| !letter.is_control() || matches!(letter, '\n' | '\t'))
+    );
     // A success is said in so many words.
     let says = |word: &[u8]| stream.windows(word.len()).any(|part| part == word);
     assert!(whole.kind != OutcomeKind::Succeeded || says(b"{"));
