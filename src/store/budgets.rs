@@ -57,7 +57,7 @@ const RATE_RUNS_MAX: u32 = 50;
 const TASKS_MAX: u32 = 1_000;
 
 const USED: &str = "SELECT total(coalesce(micro_usd, allowed_micro_usd, 0)), \
-     total(tokens_input) + total(tokens_output) + total(tokens_cache_read) + total(tokens_cache_write), total(run_ms), \
+     total(tokens_input + tokens_output + tokens_cache_read + tokens_cache_write), total(run_ms), \
      count(*) - count(micro_usd) FROM ledger WHERE at >= ?1";
 const RESERVED: &str =
     "SELECT total(micro_usd), total(tokens), total(run_ms) FROM reservations WHERE true";

@@ -301,6 +301,38 @@ pub(super) fn task_by_id(conn: &Connection, id: &TaskId) -> Result<Option<Task>,
     )?)
 }
 
+/// A task that was read before and whose specification has not changed since: reading that is most of the work.
+#[cfg(feature = "sim")]
+pub(super) fn task_again(conn: &Connection, before: &Task) -> Result<Option<Task>, StoreError> {
+    use rusqlite::OptionalExtension as _;
+    let mut statement = conn.prepare_cached(concat!(
+        "SELECT t.slot, ",
+        life_columns!(),
+        " FROM tasks t WHERE t.id = ?1"
+    ))?;
+    let read = statement
+        .query_row([before.id.as_str()], |row| {
+            Ok((row.get(0)?, life(&mut Columns::from(row, 1))))
+        })
+        .optional()?;
+    let Some((slot, life)) = read else {
+        return Ok(None);
+    };
+    let bad = |reason| StoreError::BadRow {
+        id: before.id.to_string(),
+        reason,
+    };
+    let life = life.map_err(bad)?;
+    life.check().map_err(bad)?;
+    Ok(Some(Task {
+        id: before.id.clone(),
+        spec: before.spec.clone(),
+        life,
+        slot,
+        ..*before
+    }))
+}
+
 /// One task by number.
 pub(super) fn task_by_seq(
     conn: &Connection,

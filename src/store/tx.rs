@@ -32,6 +32,15 @@ impl<'c> Tx<'c> {
         row::task_by_id(self.conn, id)
     }
 
+    /// The task as it now is, whose specification is as it was when it was read `before`.
+    ///
+    /// # Errors
+    /// [`StoreError::BadRow`] when it cannot be read.
+    #[cfg(feature = "sim")]
+    pub fn task_again(&self, before: &Task) -> Result<Option<Task>, StoreError> {
+        row::task_again(self.conn, before)
+    }
+
     /// What happened to a task behind record number `after` of its journal, oldest first.
     ///
     /// # Errors

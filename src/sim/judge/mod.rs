@@ -18,7 +18,7 @@ use super::truth::Truths;
 use crate::config::Settings;
 use crate::store::{AccountRow, JournalRow, StoreError, Tx};
 use crate::supervisor::event::AttemptReport;
-use crate::task::{AttemptId, IntentKind, OutcomeKind, State, Task, TaskId, Timestamp};
+use crate::task::{AttemptId, Event, IntentKind, OutcomeKind, State, Task, TaskId, Timestamp};
 
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,11 +140,13 @@ impl Judge {
         observed: &mut Observation,
     ) -> Result<(), StoreError> {
         for id in ids {
-            let task = tx.task(&id)?;
-            let known = self.tasks.get(&id).map_or(0, |seen| seen.events);
-            let journal = match &task {
-                Some(_) => tx.journal_after(&id, known)?,
-                None => Vec::new(),
+            let seen = self.tasks.get(&id);
+            let journal = tx.journal_after(&id, seen.map_or(0, |seen| seen.events))?;
+            // What was asked is read again when it was changed, and whole by each daemon that starts.
+            let is_edited = |row: &JournalRow| matches!(row.event, Event::Edited { .. });
+            let task = match seen.filter(|_| !journal.iter().any(is_edited)) {
+                Some(seen) => tx.task_again(&seen.task)?,
+                None => tx.task(&id)?,
             };
             observed.tasks.insert(id, (task, journal));
         }
