@@ -180,14 +180,11 @@ fn tell_failure(failed: &Failed, options: &Options, args: &Args) {
     let path = PathBuf::from(format!("sim-{}.script", options.seed));
     match std::fs::write(&path, text_of(&script)) {
         Ok(()) => println!(
-            "{} of {} steps are left; again: auto-claude-sim --script {}{}{}",
+            "{} of {} steps are left; again: auto-claude-sim --script {}{}",
             script.len(),
             failed.script.len(),
             path.display(),
-            if options.disk { " --disk" } else { "" },
-            options
-                .bug
-                .map_or_else(String::new, |bug| format!(" --bug {}", bug.name())),
+            flags(options),
         ),
         Err(error) => println!(
             "the script cannot be written to {}: {error}",
@@ -199,8 +196,15 @@ fn tell_failure(failed: &Failed, options: &Options, args: &Args) {
         options.seed,
         options.steps,
         options.scenario.name(),
-        if options.disk { " --disk" } else { "" },
+        flags(options),
     );
+}
+
+/// What a run has beside its seed, its steps and its scenario, as it is said on the command line.
+fn flags(options: &Options) -> String {
+    let bug = options.bug.map(|bug| format!(" --bug {}", bug.name()));
+    let disk = if options.disk { " --disk" } else { "" };
+    format!("{disk}{}", bug.unwrap_or_default())
 }
 
 fn text_of(script: &[Op]) -> String {
