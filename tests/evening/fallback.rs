@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::{Value, json};
 
 use crate::claude_kit::{MODEL, PATIENCE};
-use crate::kit::Evening;
+use crate::kit::{Evening, SOON_S};
 use crate::messages_api::account::{Login, Window};
 use crate::messages_api::answer::{Answer, Gate};
 use crate::messages_api::server::Account;
@@ -108,7 +108,7 @@ fn it_never_goes_back_and_a_short_hold_is_waited_out() {
     };
     let [first, second, third] = ["first", "second", "third"].map(|name| evening.account(name));
     // Shorter than the setting: it waits.
-    first.limit(Window::FiveHour, Some(4));
+    first.limit(Window::FiveHour, Some(SOON_S));
     let short = ask(&evening, &first, "short", &["claude:second"]);
     evening.wait_done(&short);
     assert!(moves(&evening, &short).is_empty());

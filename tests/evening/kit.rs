@@ -9,6 +9,10 @@ use crate::common::World;
 use crate::known::add_account;
 use crate::messages_api::server::{Account, Api};
 
+/// A window that is full before a task is asked begins anew after so many seconds: later than the CLI, started on a busy machine,
+/// has heard of it. A reset that lies in the past when a run ends at it says nothing, and the account waits for a minute.
+pub const SOON_S: i64 = 12;
+
 /// The evening.
 pub struct Evening {
     pub api: Api,

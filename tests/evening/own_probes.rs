@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::claude_kit::PATIENCE;
 use crate::common::marked;
-use crate::kit::Evening;
+use crate::kit::{Evening, SOON_S};
 use crate::messages_api::account::{Billing, Window};
 use crate::messages_api::answer::{Answer, Gate};
 use crate::messages_api::record::Request;
@@ -122,7 +122,7 @@ fn what_waits_goes_first_and_where_it_may_be_billed_nobody_is_sent() {
     let before = until(&evening, &poor);
     // Another account's task waits, and is its probe: no other is sent there either.
     let work = evening.account("work");
-    work.limit(Window::FiveHour, Some(5));
+    work.limit(Window::FiveHour, Some(SOON_S));
     let waits = evening.ask(&work, "waits", json!({}));
     evening.wait_held(&work, "five_hour");
     evening.wait_done(&waits);

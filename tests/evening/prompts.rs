@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::claude_kit::{MODEL, PATIENCE};
-use crate::kit::Evening;
+use crate::kit::{Evening, SOON_S};
 use crate::messages_api::account::Window;
 use crate::messages_api::answer::{Answer, Gate};
 
@@ -14,7 +14,7 @@ fn a_prompt_that_no_argument_can_hold_reaches_the_model_and_survives_a_limit_and
         return;
     };
     let account = evening.account("work");
-    account.limit(Window::FiveHour, Some(5));
+    account.limit(Window::FiveHour, Some(SOON_S));
     // It begins as an option would, and is none.
     let long = format!("--help {}", "äöü€ and so on.\n".repeat(1024 * 1024 / 24));
     let prompt = json!({"text": long, "account": "work", "model": MODEL});

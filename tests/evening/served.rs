@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::claude_kit::PATIENCE;
-use crate::kit::Evening;
+use crate::kit::{Evening, SOON_S};
 use crate::messages_api::account::Window;
 use crate::messages_api::answer::{Answer, Gate};
 
@@ -22,7 +22,7 @@ fn a_slow_probe_opens_the_account_while_it_runs() {
         return;
     };
     let account = evening.account("work");
-    account.limit(Window::FiveHour, Some(5));
+    account.limit(Window::FiveHour, Some(SOON_S));
     let slow = evening.ask(&account, "slow", json!({"priority": "high"}));
     evening.world.wait_state(&slow, "waiting_unban");
     let gate = Gate::new();

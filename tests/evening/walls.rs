@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::claude_kit::PATIENCE;
-use crate::kit::Evening;
+use crate::kit::{Evening, SOON_S};
 use crate::messages_api::account::{Billing, Window};
 use crate::messages_api::answer::{Answer, Gate};
 
@@ -96,7 +96,7 @@ fn a_persons_pause_and_a_limit_at_once_and_the_pause_outlasts_the_limit() {
     account.when("paused", [Answer::bash("echo on").behind(&gate)]);
     let id = evening.ask(&account, "paused", json!({}));
     gate.wait_reached(1, PATIENCE);
-    account.limit(Window::FiveHour, Some(2));
+    account.limit(Window::FiveHour, Some(SOON_S));
     gate.open();
     evening.world.act("pause", &[&id]);
     evening.world.wait_state(&id, "paused");
